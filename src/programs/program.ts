@@ -1,0 +1,29 @@
+/**
+ * What a unit runs. A program is opened once per job (it compiles, loads weights, keeps a training seat's state) and
+ * then runs that job's units one after another, against the `Device` and `Chunks` ports and nothing else.
+ */
+
+import type { Bytes } from '../core/bytes.ts';
+import type { Device } from '../kernels/device.ts';
+import type { Chunks } from '../protocol/ports.ts';
+import type { Manifest } from '../protocol/manifest.ts';
+import type { Seat } from '../protocol/messages.ts';
+
+export interface UnitRequest {
+  readonly unit: number;
+  /** Present for training units. */
+  readonly seat?: Seat;
+  /** Aborted when the lease is revoked or the volunteer pauses; the program stops at its next await. */
+  readonly signal: AbortSignal;
+  /** Progress from 0 to 1. */
+  readonly progress: (done: number) => void;
+}
+
+export interface OpenProgram {
+  /** The result's bytes, as they are hashed, signed and compared. */
+  run(request: UnitRequest): Promise<Bytes>;
+  /** Frees device memory. */
+  close(): void;
+}
+
+export type OpenProgramFunction = (manifest: Manifest, device: Device, chunks: Chunks) => Promise<OpenProgram>;

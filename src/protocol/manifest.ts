@@ -1,0 +1,252 @@
+/**
+ * The manifest: what a submitter signs and what a job is. It names programs, inputs by digest, grid, verification,
+ * limits and price; the job's id is the SHA-256 of its exact bytes, so nobody can change it on the way.
+ */
+
+import { parseJson, v, accountId, digest, finite, fraction, positive, shortText, whole } from '../core/schema.ts';
+import { fromUtf8, utf8, type Bytes } from '../core/bytes.ts';
+import { chunkBytesMax, replicasMax, resultBytesMax, unitsPerJobMax } from '../core/limits.ts';
+import { ok, problem, type Result } from '../core/result.ts';
+import { artifactSchema, checkArtifact } from './artifact.ts';
+
+export const elementTypes = ['f32', 'u32', 'i32', 'f16', 'bytes'] as const;
+export type ElementType = (typeof elementTypes)[number];
+export const elementBytes: Record<ElementType, number> = { f32: 4, u32: 4, i32: 4, f16: 2, bytes: 1 };
+
+const binding = whole(0, 63);
+const count = whole(1, resultBytesMax);
+export const gridSchema = v.strictTuple([whole(1, 65535), whole(1, 65535), whole(1, 65535)]);
+export type Grid = v.InferOutput<typeof gridSchema>;
+
+export const shaderBufferSchema = v.variant('kind', [
+  /** Uniform of four u32: unit index, unit count, 0, 0. */
+  v.strictObject({ binding, kind: v.literal('unit') }),
+  v.strictObject({ binding, kind: v.literal('input'), data: artifactSchema }),
+  v.strictObject({ binding, kind: v.literal('uniform'), data: artifactSchema }),
+  /** One value per unit, laid end to end in one artifact: all of one size in bytes, or a size for each unit. */
+  v.strictObject({
+    binding,
+    kind: v.literal('each'),
+    data: artifactSchema,
+    sizes: v.union([whole(4, resultBytesMax), v.array(whole(4, resultBytesMax))]),
+  }),
+  v.strictObject({ binding, kind: v.literal('scratch'), type: v.picklist(elementTypes), count }),
+  v.strictObject({ binding, kind: v.literal('output'), type: v.picklist(elementTypes), count }),
+]);
+export type ShaderBuffer = v.InferOutput<typeof shaderBufferSchema>;
+
+export const shaderStepSchema = v.strictObject({
+  entryPoint: shortText,
+  grid: gridSchema,
+  repeat: v.optional(whole(1, 1_000_000), 1),
+});
+export type ShaderStep = v.InferOutput<typeof shaderStepSchema>;
+
+export const shaderPlanSchema = v.strictObject({
+  /** The WGSL text. */
+  wgsl: artifactSchema,
+  constants: v.record(v.string(), finite),
+  buffers: v.pipe(v.array(shaderBufferSchema), v.minLength(1), v.maxLength(64)),
+  steps: v.pipe(v.array(shaderStepSchema), v.minLength(1), v.maxLength(1000)),
+  /** How often the whole step list runs. */
+  loop: whole(1, 1_000_000),
+});
+export type ShaderPlan = v.InferOutput<typeof shaderPlanSchema>;
+
+export const modelConfigSchema = v.strictObject({
+  architecture: v.literal('llama'),
+  layers: whole(1, 256),
+  /** Width of the residual stream. */
+  width: whole(2, 65536),
+  /** Width inside the feed-forward block. */
+  hidden: whole(2, 262144),
+  heads: whole(1, 1024),
+  /** Key and value heads, a divisor of `heads`. */
+  keyValueHeads: whole(1, 1024),
+  vocabulary: whole(2, 1_000_000),
+  /** Longest sequence in tokens. */
+  context: whole(2, 1_000_000),
+  ropeTheta: positive,
+  normEpsilon: positive,
+});
+export type ModelConfig = v.InferOutput<typeof modelConfigSchema>;
+
+export const methodSchema = v.strictObject({
+  name: v.picklist(['diloco', 'solo']),
+  /** Seats: how many volunteers train at once. */
+  workers: whole(1, 256),
+  /** H: optimiser steps between two outer steps. */
+  innerSteps: whole(1, 100_000),
+  compress: v.picklist(['none', 'uint8']),
+  outerLearningRate: positive,
+  outerMomentum: fraction,
+});
+export type Method = v.InferOutput<typeof methodSchema>;
+
+export const optimizerSchema = v.strictObject({
+  name: v.literal('adamw'),
+  learningRate: positive,
+  betas: v.strictTuple([fraction, fraction]),
+  epsilon: positive,
+  weightDecay: v.pipe(finite, v.minValue(0)),
+  /** Largest global norm of a gradient. */
+  clip: positive,
+  /** Steps of linear warm-up. */
+  warmup: whole(0, 1_000_000),
+  schedule: v.picklist(['constant', 'cosine']),
+});
+export type Optimizer = v.InferOutput<typeof optimizerSchema>;
+
+export const trainPlanSchema = v.strictObject({
+  model: modelConfigSchema,
+  /** Token ids as bytes (vocabulary up to 256), one after another. */
+  data: artifactSchema,
+  /** The last fraction of the data, contiguous, never trained on. */
+  validation: v.pipe(finite, v.minValue(0.001), v.maxValue(0.9)),
+  method: methodSchema,
+  optimizer: optimizerSchema,
+  /** Sequences per optimiser step of one worker. */
+  batch: whole(1, 4096),
+  /** Optimiser steps of each worker in the whole run. */
+  steps: whole(1, 10_000_000),
+  seed: whole(0, Number.MAX_SAFE_INTEGER),
+});
+export type TrainPlan = v.InferOutput<typeof trainPlanSchema>;
+
+export const generatePlanSchema = v.strictObject({
+  model: modelConfigSchema,
+  /** Parameters as one flat f32 vector in the order of `models/llama-parameters`. */
+  weights: artifactSchema,
+  promptTokens: v.pipe(v.array(whole(0, 1_000_000)), v.minLength(1), v.maxLength(4096)),
+  /** Samples drawn by each unit; unit u draws samples u*n to u*n+n-1. */
+  samplesPerUnit: whole(1, 1024),
+  samples: whole(1, 1_000_000),
+  maxTokens: whole(1, 1_000_000),
+  temperature: v.pipe(finite, v.minValue(0)),
+  topP: fraction,
+  /** 0 keeps all. */
+  topK: whole(0, 1_000_000),
+  seed: whole(0, Number.MAX_SAFE_INTEGER),
+  /** Token ids that end a sample. */
+  stopTokens: v.array(whole(0, 1_000_000)),
+});
+export type GeneratePlan = v.InferOutput<typeof generatePlanSchema>;
+
+export const verifySchema = v.strictObject({
+  /** Agreeing results that a unit needs. */
+  replicas: whole(1, replicasMax),
+  absolute: v.pipe(finite, v.minValue(0)),
+  relative: v.pipe(finite, v.minValue(0)),
+});
+export type Verify = v.InferOutput<typeof verifySchema>;
+
+const common = {
+  version: v.literal(1),
+  name: shortText,
+  /** Random, so that two equal jobs are two jobs. */
+  nonce: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+  submitter: accountId,
+  /** Seconds since 1970 after which nobody should start it. */
+  expires: whole(0, Number.MAX_SAFE_INTEGER),
+  /** Credit for each accepted attempt. */
+  price: positive,
+  units: whole(1, unitsPerJobMax),
+  verify: verifySchema,
+  limits: v.strictObject({ unitSeconds: positive }),
+};
+
+export const manifestSchema = v.variant('program', [
+  v.strictObject({ ...common, program: v.literal('shader'), shader: shaderPlanSchema }),
+  v.strictObject({ ...common, program: v.literal('train'), train: trainPlanSchema }),
+  v.strictObject({ ...common, program: v.literal('generate'), generate: generatePlanSchema }),
+]);
+export type Manifest = v.InferOutput<typeof manifestSchema>;
+export type ProgramName = Manifest['program'];
+export type ManifestOf<Name extends ProgramName> = Extract<Manifest, { program: Name }>;
+
+/** The exact bytes that are hashed and signed. */
+export const encodeManifest = (manifest: Manifest): Bytes => utf8(JSON.stringify(manifest));
+
+/** A manifest from the bytes that a peer sent, every rule checked. */
+export function decodeManifest(bytes: Uint8Array): Result<Manifest> {
+  if (bytes.byteLength > chunkBytesMax) return problem('manifest', `manifest: larger than ${chunkBytesMax} bytes`);
+  let text: string;
+  try {
+    text = fromUtf8(bytes);
+  } catch {
+    return problem('manifest', 'manifest: not UTF-8');
+  }
+  const parsed = parseJson(manifestSchema, text, 'manifest');
+  return parsed.ok ? checkManifest(parsed.value) : parsed;
+}
+
+/** The rules that relate one field to another. */
+export function checkManifest(manifest: Manifest): Result<Manifest> {
+  for (const [where, artifact] of artifactsOf(manifest)) {
+    const checked = checkArtifact(artifact, `manifest: ${where}`);
+    if (!checked.ok) return checked;
+  }
+  if (manifest.program === 'shader') return checkShader(manifest);
+  const plan = manifest.program === 'train' ? manifest.train : manifest.generate;
+  const { heads, keyValueHeads, width } = plan.model;
+  if (heads % keyValueHeads !== 0) return problem('manifest', 'manifest: model: keyValueHeads must divide heads');
+  if (width % (2 * heads) !== 0) return problem('manifest', 'manifest: model: width must be an even multiple of heads');
+  if (manifest.program === 'generate') {
+    const { samples, samplesPerUnit } = manifest.generate;
+    if (Math.ceil(samples / samplesPerUnit) !== manifest.units) {
+      return problem('manifest', `manifest: ${samples} samples in groups of ${samplesPerUnit} are not ${manifest.units} units`);
+    }
+  }
+  return ok(manifest);
+}
+
+function checkShader(manifest: ManifestOf<'shader'>): Result<Manifest> {
+  const seen = new Set<number>();
+  let outputBytes = 0;
+  for (const buffer of manifest.shader.buffers) {
+    const where = `manifest: buffer at binding ${buffer.binding}`;
+    if (seen.has(buffer.binding)) return problem('manifest', `${where}: used twice`);
+    seen.add(buffer.binding);
+    if (buffer.kind === 'output') outputBytes += buffer.count * elementBytes[buffer.type];
+    if (buffer.kind === 'each') {
+      const sum = typeof buffer.sizes === 'number' ? buffer.sizes * manifest.units : buffer.sizes.reduce((a, b) => a + b, 0);
+      if (typeof buffer.sizes !== 'number' && buffer.sizes.length !== manifest.units) {
+        return problem('manifest', `${where}: ${buffer.sizes.length} values for ${manifest.units} units`);
+      }
+      if (sum !== buffer.data.bytes) return problem('manifest', `${where}: sizes sum to ${sum}, data has ${buffer.data.bytes} bytes`);
+    }
+  }
+  if (outputBytes === 0) return problem('manifest', 'manifest: a shader job needs an output buffer');
+  if (outputBytes > resultBytesMax) {
+    return problem('manifest', `manifest: outputs of ${outputBytes} bytes a unit, the most is ${resultBytesMax}; use more units`);
+  }
+  return ok(manifest);
+}
+
+/** Every artifact that the manifest names, with its place. */
+export function artifactsOf(manifest: Manifest): readonly (readonly [string, v.InferOutput<typeof artifactSchema>])[] {
+  switch (manifest.program) {
+    case 'shader':
+      return [
+        ['shader.wgsl', manifest.shader.wgsl],
+        ...manifest.shader.buffers.flatMap((buffer) =>
+          'data' in buffer ? [[`buffer at binding ${buffer.binding}`, buffer.data] as const] : [],
+        ),
+      ];
+    case 'train':
+      return [['train.data', manifest.train.data]];
+    case 'generate':
+      return [['generate.weights', manifest.generate.weights]];
+  }
+}
+
+/** How the bytes of one result are to be read when two are compared. */
+export function resultLayout(manifest: Manifest): readonly { readonly type: ElementType; readonly count: number }[] | undefined {
+  if (manifest.program !== 'shader') return undefined;
+  return manifest.shader.buffers
+    .filter((buffer) => buffer.kind === 'output')
+    .toSorted((a, b) => a.binding - b.binding)
+    .map(({ type, count: elements }) => ({ type, count: elements }));
+}
+
+export const manifestDigestSchema = digest;
