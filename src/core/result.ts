@@ -4,8 +4,7 @@
  */
 
 export type Result<T, E = Problem> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly error: E };
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: E };
 
 /** One clear line about bad input: what is wrong, where, and the mend. */
 export interface Problem {

@@ -5,7 +5,16 @@
 
 import * as v from 'valibot';
 import { problem, ok, type Result } from './result.ts';
-import { isAccountId, isDigest, isJobId, isPeerId, type AccountId, type Digest, type JobId, type PeerId } from './ids.ts';
+import {
+  isAccountId,
+  isDigest,
+  isJobId,
+  isPeerId,
+  type AccountId,
+  type Digest,
+  type JobId,
+  type PeerId,
+} from './ids.ts';
 
 export { v };
 

@@ -22,7 +22,13 @@ export interface Pipeline {
 
 /** What stands at one binding of group 0. `uniform` bytes are copied into the device's uniform arena. */
 export type Binding =
-  | { readonly binding: number; readonly buffer: DeviceBuffer; readonly access: 'read' | 'write'; readonly offset?: number; readonly bytes?: number }
+  | {
+      readonly binding: number;
+      readonly buffer: DeviceBuffer;
+      readonly access: 'read' | 'write';
+      readonly offset?: number;
+      readonly bytes?: number;
+    }
   | { readonly binding: number; readonly uniform: Uint8Array };
 
 export interface Dispatch {

@@ -17,7 +17,10 @@ export type Artifact = v.InferOutput<typeof artifactSchema>;
 export function checkArtifact(artifact: Artifact, where: string): Result<Artifact> {
   const expected = Math.ceil(artifact.bytes / chunkBytesMax);
   if (artifact.chunks.length === expected) return ok(artifact);
-  return problem('artifact', `${where}: ${artifact.bytes} bytes need ${expected} chunks, not ${artifact.chunks.length}`);
+  return problem(
+    'artifact',
+    `${where}: ${artifact.bytes} bytes need ${expected} chunks, not ${artifact.chunks.length}`,
+  );
 }
 
 /** Which chunks hold the bytes from `start` to `end`. */

@@ -14,7 +14,9 @@ export interface Frame {
 }
 
 export function encodeFrame(header: object, tails: readonly Uint8Array[] = []): Bytes {
-  const text = utf8(JSON.stringify(tails.length === 0 ? header : { ...header, tails: tails.map((tail) => tail.byteLength) }));
+  const text = utf8(
+    JSON.stringify(tails.length === 0 ? header : { ...header, tails: tails.map((tail) => tail.byteLength) }),
+  );
   assert(text.byteLength <= headerBytesMax, `frame header of ${text.byteLength} bytes, the most is ${headerBytesMax}`);
   let size = 4 + text.byteLength;
   for (const tail of tails) size = alignUp(size, 8) + tail.byteLength;
@@ -33,10 +35,12 @@ export function encodeFrame(header: object, tails: readonly Uint8Array[] = []): 
 
 /** The header without `tails`, and the tails; or what is malformed. */
 export function decodeFrame(frame: Uint8Array): Result<Frame> {
-  if (frame.byteLength > frameBytesMax) return problem('frame', `frame: ${frame.byteLength} bytes, the most is ${frameBytesMax}`);
+  if (frame.byteLength > frameBytesMax)
+    return problem('frame', `frame: ${frame.byteLength} bytes, the most is ${frameBytesMax}`);
   if (frame.byteLength < 4) return problem('frame', 'frame: shorter than its header length');
   const headerLength = new DataView(frame.buffer, frame.byteOffset).getUint32(0, true);
-  if (headerLength > headerBytesMax) return problem('frame', `frame: header of ${headerLength} bytes, the most is ${headerBytesMax}`);
+  if (headerLength > headerBytesMax)
+    return problem('frame', `frame: header of ${headerLength} bytes, the most is ${headerBytesMax}`);
   if (4 + headerLength > frame.byteLength) return problem('frame', 'frame: cut off in its header');
   let value: unknown;
   try {
@@ -44,18 +48,22 @@ export function decodeFrame(frame: Uint8Array): Result<Frame> {
   } catch {
     return problem('frame', 'frame: header is not JSON');
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return problem('frame', 'frame: header is not an object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return problem('frame', 'frame: header is not an object');
   const { tails: lengths = [], ...header } = value as Record<string, unknown>;
-  if (!Array.isArray(lengths) || lengths.length > 64) return problem('frame', 'frame: tails is not a short list of lengths');
+  if (!Array.isArray(lengths) || lengths.length > 64)
+    return problem('frame', 'frame: tails is not a short list of lengths');
   const tails: Uint8Array[] = [];
   let offset = 4 + headerLength;
   for (const length of lengths as unknown[]) {
-    if (typeof length !== 'number' || !Number.isInteger(length) || length < 0) return problem('frame', 'frame: a tail has no whole length');
+    if (typeof length !== 'number' || !Number.isInteger(length) || length < 0)
+      return problem('frame', 'frame: a tail has no whole length');
     offset = alignUp(offset, 8);
     if (offset + length > frame.byteLength) return problem('frame', 'frame: cut off in a tail');
     tails.push(frame.subarray(offset, offset + length));
     offset += length;
   }
-  if (offset !== frame.byteLength) return problem('frame', `frame: ${frame.byteLength - offset} bytes after its last tail`);
+  if (offset !== frame.byteLength)
+    return problem('frame', `frame: ${frame.byteLength - offset} bytes after its last tail`);
   return ok({ header, tails });
 }

@@ -194,7 +194,10 @@ export function checkManifest(manifest: Manifest): Result<Manifest> {
   if (manifest.program === 'generate') {
     const { samples, samplesPerUnit } = manifest.generate;
     if (Math.ceil(samples / samplesPerUnit) !== manifest.units) {
-      return problem('manifest', `manifest: ${samples} samples in groups of ${samplesPerUnit} are not ${manifest.units} units`);
+      return problem(
+        'manifest',
+        `manifest: ${samples} samples in groups of ${samplesPerUnit} are not ${manifest.units} units`,
+      );
     }
   }
   return ok(manifest);
@@ -209,16 +212,21 @@ function checkShader(manifest: ManifestOf<'shader'>): Result<Manifest> {
     seen.add(buffer.binding);
     if (buffer.kind === 'output') outputBytes += buffer.count * elementBytes[buffer.type];
     if (buffer.kind === 'each') {
-      const sum = typeof buffer.sizes === 'number' ? buffer.sizes * manifest.units : buffer.sizes.reduce((a, b) => a + b, 0);
+      const sum =
+        typeof buffer.sizes === 'number' ? buffer.sizes * manifest.units : buffer.sizes.reduce((a, b) => a + b, 0);
       if (typeof buffer.sizes !== 'number' && buffer.sizes.length !== manifest.units) {
         return problem('manifest', `${where}: ${buffer.sizes.length} values for ${manifest.units} units`);
       }
-      if (sum !== buffer.data.bytes) return problem('manifest', `${where}: sizes sum to ${sum}, data has ${buffer.data.bytes} bytes`);
+      if (sum !== buffer.data.bytes)
+        return problem('manifest', `${where}: sizes sum to ${sum}, data has ${buffer.data.bytes} bytes`);
     }
   }
   if (outputBytes === 0) return problem('manifest', 'manifest: a shader job needs an output buffer');
   if (outputBytes > resultBytesMax) {
-    return problem('manifest', `manifest: outputs of ${outputBytes} bytes a unit, the most is ${resultBytesMax}; use more units`);
+    return problem(
+      'manifest',
+      `manifest: outputs of ${outputBytes} bytes a unit, the most is ${resultBytesMax}; use more units`,
+    );
   }
   return ok(manifest);
 }
@@ -241,7 +249,9 @@ export function artifactsOf(manifest: Manifest): readonly (readonly [string, v.I
 }
 
 /** How the bytes of one result are to be read when two are compared. */
-export function resultLayout(manifest: Manifest): readonly { readonly type: ElementType; readonly count: number }[] | undefined {
+export function resultLayout(
+  manifest: Manifest,
+): readonly { readonly type: ElementType; readonly count: number }[] | undefined {
   if (manifest.program !== 'shader') return undefined;
   return manifest.shader.buffers
     .filter((buffer) => buffer.kind === 'output')

@@ -250,4 +250,5 @@ export const laneOf = (type: MessageType): 'control' | 'bulk' => (messagesWithTa
 const messageSchema = v.variant('type', Object.values(schemas) as [Schemas[MessageType], ...Schemas[MessageType][]]);
 
 /** A message from a frame's header, or the first wrong field. */
-export const parseMessage = (header: unknown): Result<Message> => parse(messageSchema, header, 'message') as Result<Message>;
+export const parseMessage = (header: unknown): Result<Message> =>
+  parse(messageSchema, header, 'message') as Result<Message>;

@@ -25,7 +25,13 @@ export type HubEffect =
   /** Send a message; `tail` names the blob whose bytes go with it. */
   | { readonly type: 'send'; readonly to: PeerId; readonly message: Message; readonly tail?: Digest }
   /** Compare two results under the job's policy and give back `compared`. */
-  | { readonly type: 'compare'; readonly job: JobId; readonly unit: number; readonly a: CompareSide; readonly b: CompareSide }
+  | {
+      readonly type: 'compare';
+      readonly job: JobId;
+      readonly unit: number;
+      readonly a: CompareSide;
+      readonly b: CompareSide;
+    }
   /** Nobody needs this result's bytes any more. */
   | { readonly type: 'forget'; readonly job: JobId; readonly digest: Digest }
   /** Make a training job's first parameters from its seed and give back `initialised`. */
@@ -39,7 +45,13 @@ export type HubEffect =
       readonly contributions: readonly Contribution[];
     }
   /** Read the report at the head of a training result and give back `inspected`. */
-  | { readonly type: 'inspect'; readonly job: JobId; readonly unit: number; readonly attempt: number; readonly digest: Digest }
+  | {
+      readonly type: 'inspect';
+      readonly job: JobId;
+      readonly unit: number;
+      readonly attempt: number;
+      readonly digest: Digest;
+    }
   | { readonly type: 'close'; readonly peer: PeerId; readonly reason: string };
 
 export interface CompareSide {
