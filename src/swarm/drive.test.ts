@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { createDrive } from './drive.ts';
+import type { FactRecord } from './step.ts';
+
+const record = (name: string): FactRecord => ({ stream: 'test', fact: name });
+
+function gate() {
+  const opens: (() => void)[] = [];
+  const committed: string[][] = [];
+  return {
+    committed,
+    commit: async (records: readonly FactRecord[]): Promise<void> => {
+      await new Promise<void>((resolve) => opens.push(resolve));
+      committed.push(records.map((one) => String(one.fact)));
+    },
+    open: () => opens.shift()?.(),
+  };
+}
+
+describe('the drive', () => {
+  it('performs no effect before the records of its step are committed', async () => {
+    const log = gate();
+    const performed: string[] = [];
+    const drive = createDrive<string>({
+      commit: log.commit,
+      perform: (effect) => performed.push(effect),
+      failed: () => {},
+    });
+    drive.take({ records: [record('a')], effects: ['after a'] });
+    await Promise.resolve();
+    expect(performed).toEqual([]);
+    log.open();
+    await drive.settled();
+    expect(performed).toEqual(['after a']);
+  });
+
+  it('groups what arrives while a commit is under way, and keeps the order of effects', async () => {
+    const log = gate();
+    const performed: string[] = [];
+    const drive = createDrive<string>({
+      commit: log.commit,
+      perform: (effect) => performed.push(effect),
+      failed: () => {},
+    });
+    drive.take({ records: [record('a')], effects: ['1'] });
+    drive.take({ records: [record('b')], effects: ['2'] });
+    drive.take({ effects: ['3'] });
+    drive.take({ records: [record('c')], effects: ['4'] });
+    log.open();
+    await new Promise((resolve) => setTimeout(resolve));
+    log.open();
+    await drive.settled();
+    expect(log.committed).toEqual([['a'], ['b', 'c']]);
+    expect(performed).toEqual(['1', '2', '3', '4']);
+  });
+
+  it('stops at a failed commit and performs nothing after it', async () => {
+    const performed: string[] = [];
+    const errors: string[] = [];
+    const drive = createDrive<string>({
+      commit: () => Promise.reject(new Error('disk full')),
+      perform: (effect) => performed.push(effect),
+      failed: (error) => errors.push(error.message),
+    });
+    drive.take({ records: [record('a')], effects: ['1'] });
+    await drive.settled();
+    drive.take({ effects: ['2'] });
+    expect(performed).toEqual([]);
+    expect(errors).toEqual(['disk full']);
+  });
+});
