@@ -1,6 +1,7 @@
 /**
  * The GPU as programs see it: buffers, dispatches and reads. `adapters/gpu` implements it on WebGPU; nothing here
- * touches the platform. Work is recorded into one encoder until something must be read.
+ * touches the platform. Work is gathered into one submit until something must be read. Calls take effect in the order
+ * in which they are made, whether or not the caller awaits them.
  */
 
 import type { Bytes } from '../core/bytes.ts';
@@ -20,12 +21,19 @@ export interface Pipeline {
   readonly constants?: Readonly<Record<string, number>>;
 }
 
-/** What stands at one binding of group 0. `uniform` bytes are copied into the device's uniform arena. */
+/** How a shader declares a buffer: `var<storage>`, `var<storage, read_write>`, or `var<uniform>` (64 KiB at most). */
+export type Access = 'read' | 'write' | 'uniform';
+
+/**
+ * What stands at one binding of group 0; a dispatch lists every binding that its entry point uses and may list more.
+ * `uniform` bytes are copied into the device's uniform arena when `run` is called; at most 8 of those in one dispatch.
+ */
 export type Binding =
   | {
       readonly binding: number;
       readonly buffer: DeviceBuffer;
-      readonly access: 'read' | 'write';
+      readonly access: Access;
+      /** A multiple of 256. */
       readonly offset?: number;
       readonly bytes?: number;
     }
@@ -42,10 +50,24 @@ export interface DeviceLimits {
   readonly bindingBytesMax: number;
   readonly bufferBytesMax: number;
   readonly workgroupsPerDimensionMax: number;
+  /** Storage buffers that one dispatch may bind: 8 everywhere, 10 or more on most adapters. */
+  readonly storageBindingsMax: number;
+  readonly workgroupInvocationsMax: number;
+  /** `var<workgroup>` bytes of one workgroup. */
+  readonly workgroupBytesMax: number;
+  /** What all buffers together may hold; WebGPU does not tell, so it is the volunteer's setting or a guess. */
+  readonly memoryBytesMax: number;
+}
+
+export interface DeviceUsage {
+  readonly buffers: number;
+  /** Bytes of all buffers that were created and not freed. */
+  readonly bytes: number;
 }
 
 export interface Device {
   readonly limits: DeviceLimits;
+  /** WebGPU feature names that shaders may rely on: `shader-f16`, `subgroups`. */
   readonly features: ReadonlySet<string>;
   /** A zeroed storage buffer. */
   createBuffer(label: string, bytes: number): DeviceBuffer;
@@ -55,11 +77,20 @@ export interface Device {
   copy(from: DeviceBuffer, fromOffset: number, to: DeviceBuffer, toOffset: number, bytes: number): void;
   /** Compiles ahead, so that the first `run` does not wait; a compile error throws `DeviceError` with line and column. */
   prepare(pipelines: readonly Pipeline[]): Promise<void>;
-  /** Records dispatches in order; each sees the writes of those before it. */
+  /**
+   * Records dispatches in order; each sees the writes of those before it. Submits by itself when enough has gathered,
+   * and then may wait, so that work neither freezes a desktop nor piles up.
+   */
   run(dispatches: readonly Dispatch[]): Promise<void>;
-  /** Submits what was recorded, waits, and returns the bytes; errors of the work since the last read throw `DeviceError`. */
+  /** Submits what was recorded and waits until it is done; errors of the work since the last wait throw `DeviceError`. */
+  flush(): Promise<void>;
+  /**
+   * Submits what was recorded, waits, and returns the bytes (any length; the offset a multiple of 4); errors of the
+   * work since the last wait throw `DeviceError`.
+   */
   read(buffer: DeviceBuffer, offset?: number, bytes?: number): Promise<Bytes>;
   free(buffer: DeviceBuffer): void;
+  usage(): DeviceUsage;
 }
 
 /** The device refused or lost the work: compile error, validation, out of memory, lost device. */
