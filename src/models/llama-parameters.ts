@@ -1,0 +1,122 @@
+/**
+ * The parameters of a Llama-shaped network as one flat f32 vector: the form in which they train, travel and lie on the
+ * GPU. Names and shapes follow Meta's Llama and llama2.c (rotary pairs are neighbours); the classifier is the embedding.
+ * Each tensor starts at a multiple of 64 elements (256 bytes, what WebGPU asks of a binding's offset), so that kernels
+ * can bind a tensor inside the vector; the gaps are zero and stay zero. Files are `safetensors.ts`, running is `llama.ts`.
+ */
+
+import { present } from '../core/assert.ts';
+import { alignUp } from '../core/bytes.ts';
+import { createRandom } from '../core/prng.ts';
+import type { ModelConfig } from '../protocol/manifest.ts';
+
+export interface ParameterTensor {
+  readonly name: string;
+  /** Row-major: [rows, columns] or [columns]. */
+  readonly shape: readonly number[];
+  /** Elements before it in the flat vector. */
+  readonly offset: number;
+  readonly elements: number;
+  readonly initial: 'one' | 'normal' | 'residual';
+}
+
+export interface LlamaLayerTensors {
+  readonly attentionNorm: ParameterTensor;
+  readonly query: ParameterTensor;
+  readonly key: ParameterTensor;
+  readonly value: ParameterTensor;
+  readonly output: ParameterTensor;
+  readonly feedForwardNorm: ParameterTensor;
+  /** Feed-forward: `down(silu(gate x) * (up x))`, llama2.c's w2, w1 and w3. */
+  readonly gate: ParameterTensor;
+  readonly down: ParameterTensor;
+  readonly up: ParameterTensor;
+}
+
+export interface LlamaLayout {
+  /** In the order of their offsets. */
+  readonly tensors: readonly ParameterTensor[];
+  readonly embedding: ParameterTensor;
+  readonly layers: readonly LlamaLayerTensors[];
+  readonly norm: ParameterTensor;
+  /** Length of the flat vector, gaps included. */
+  readonly elements: number;
+  /** Trained numbers, gaps left out: what people call the size of a model. */
+  readonly parameters: number;
+}
+
+/** Elements between binding offsets that every WebGPU adapter accepts (256 bytes). */
+export const tensorAlignment = 64;
+
+export const headWidth = (config: ModelConfig): number => config.width / config.heads;
+export const keyValueWidth = (config: ModelConfig): number => headWidth(config) * config.keyValueHeads;
+
+/** Llama's feed-forward width: two thirds of four times the width, rounded up to a multiple. */
+export const hiddenOfWidth = (width: number, multiple = 4): number => alignUp(Math.floor((8 * width) / 3), multiple);
+
+/** Where each tensor of this network stands in the flat vector. */
+export function llamaLayout(config: ModelConfig): LlamaLayout {
+  const tensors: ParameterTensor[] = [];
+  let end = 0;
+  let parameters = 0;
+  const add = (name: string, shape: readonly number[], initial: ParameterTensor['initial']): ParameterTensor => {
+    const elements = shape.reduce((product, size) => product * size, 1);
+    const tensor = { name, shape, offset: end, elements, initial };
+    tensors.push(tensor);
+    end = alignUp(end + elements, tensorAlignment);
+    parameters += elements;
+    return tensor;
+  };
+  const { width, hidden, vocabulary } = config;
+  const inner = keyValueWidth(config);
+  const embedding = add('tok_embeddings.weight', [vocabulary, width], 'normal');
+  const layers: LlamaLayerTensors[] = [];
+  for (let layer = 0; layer < config.layers; layer++) {
+    const at = `layers.${layer}.`;
+    layers.push({
+      attentionNorm: add(`${at}attention_norm.weight`, [width], 'one'),
+      query: add(`${at}attention.wq.weight`, [width, width], 'normal'),
+      key: add(`${at}attention.wk.weight`, [inner, width], 'normal'),
+      value: add(`${at}attention.wv.weight`, [inner, width], 'normal'),
+      output: add(`${at}attention.wo.weight`, [width, width], 'residual'),
+      feedForwardNorm: add(`${at}ffn_norm.weight`, [width], 'one'),
+      gate: add(`${at}feed_forward.w1.weight`, [hidden, width], 'normal'),
+      down: add(`${at}feed_forward.w2.weight`, [width, hidden], 'residual'),
+      up: add(`${at}feed_forward.w3.weight`, [hidden, width], 'normal'),
+    });
+  }
+  const norm = add('norm.weight', [width], 'one');
+  return { tensors, embedding, layers, norm, elements: end, parameters };
+}
+
+/** One tensor of a flat vector, without a copy. */
+export const tensorOf = <Vector extends Float32Array | Float64Array>(vector: Vector, tensor: ParameterTensor): Vector =>
+  vector.subarray(tensor.offset, tensor.offset + tensor.elements) as Vector;
+
+/** The tensor with this name; asking for one that the network lacks is a mistake of ours. */
+export const tensorNamed = (layout: LlamaLayout, name: string): ParameterTensor =>
+  present(
+    layout.tensors.find((tensor) => tensor.name === name),
+    `no tensor ${name}`,
+  );
+
+/**
+ * Starting parameters: gains one, weights normal with deviation 0.02, and the two projections into the residual stream
+ * smaller by sqrt(2 layers), so that its variance does not grow with depth (GPT-2, Radford et al. 2019). The same seed
+ * gives the same numbers, tensor by tensor.
+ */
+export function initialParameters(config: ModelConfig, seed: number): Float32Array<ArrayBuffer> {
+  const layout = llamaLayout(config);
+  const vector = new Float32Array(layout.elements);
+  for (const [index, tensor] of layout.tensors.entries()) {
+    const values = tensorOf(vector, tensor);
+    if (tensor.initial === 'one') {
+      values.fill(1);
+      continue;
+    }
+    const random = createRandom(seed, index);
+    const deviation = tensor.initial === 'residual' ? 0.02 / Math.sqrt(2 * config.layers) : 0.02;
+    for (let element = 0; element < values.length; element++) values[element] = deviation * random.normal();
+  }
+  return vector;
+}
