@@ -86,6 +86,14 @@ export class ChunkCorruptError extends Error {
   override readonly name = 'ChunkCorruptError';
 }
 
+/** There is no room for the bytes, and nothing left to evict. */
+export class ChunkQuotaError extends Error {
+  override readonly name = 'ChunkQuotaError';
+}
+
+/** SHA-256 of large bytes by the platform's implementation; chunk stores get it as an argument. */
+export type DigestBytes = (bytes: Uint8Array) => Promise<Digest>;
+
 /** What programs read: verified bytes from the cache, a peer or the hub; fetched once. */
 export interface Chunks {
   read(artifact: Artifact): Promise<Bytes>;
