@@ -1,5 +1,5 @@
 /**
- * A Llama network as files: `model.safetensors` (f32, one tensor a parameter, no gaps) and `config.json`. The config uses
+ * A Llama network as files: `model.safetensors` (f32) and `config.json`. The config uses
  * the field names of Hugging Face's Llama so that people recognise it, and says that rotary pairs are interleaved.
  */
 

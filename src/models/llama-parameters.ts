@@ -1,8 +1,8 @@
 /**
  * The parameters of a Llama-shaped network as one flat f32 vector: the form in which they train, travel and lie on the
  * GPU. Names and shapes follow Meta's Llama and llama2.c (rotary pairs are neighbours); the classifier is the embedding.
- * Each tensor starts at a multiple of 64 elements (256 bytes, what WebGPU asks of a binding's offset), so that kernels
- * can bind a tensor inside the vector; the gaps are zero and stay zero. Files are `safetensors.ts`, running is `llama.ts`.
+ * Tensors follow each other without gaps, and those that multiply the same rows (query, key, value; gate, up) are
+ * neighbours. Files are `llama-checkpoint.ts`, running is `llama.ts`.
  */
 
 import { present } from '../core/assert.ts';
@@ -29,8 +29,8 @@ export interface LlamaLayerTensors {
   readonly feedForwardNorm: ParameterTensor;
   /** Feed-forward: `down(silu(gate x) * (up x))`, llama2.c's w2, w1 and w3. */
   readonly gate: ParameterTensor;
-  readonly down: ParameterTensor;
   readonly up: ParameterTensor;
+  readonly down: ParameterTensor;
 }
 
 export interface LlamaLayout {
@@ -39,14 +39,9 @@ export interface LlamaLayout {
   readonly embedding: ParameterTensor;
   readonly layers: readonly LlamaLayerTensors[];
   readonly norm: ParameterTensor;
-  /** Length of the flat vector, gaps included. */
+  /** Length of the flat vector: the number of parameters. */
   readonly elements: number;
-  /** Trained numbers, gaps left out: what people call the size of a model. */
-  readonly parameters: number;
 }
-
-/** Elements between binding offsets that every WebGPU adapter accepts (256 bytes). */
-export const tensorAlignment = 64;
 
 export const headWidth = (config: ModelConfig): number => config.width / config.heads;
 export const keyValueWidth = (config: ModelConfig): number => headWidth(config) * config.keyValueHeads;
@@ -58,13 +53,11 @@ export const hiddenOfWidth = (width: number, multiple = 4): number => alignUp(Ma
 export function llamaLayout(config: ModelConfig): LlamaLayout {
   const tensors: ParameterTensor[] = [];
   let end = 0;
-  let parameters = 0;
   const add = (name: string, shape: readonly number[], initial: ParameterTensor['initial']): ParameterTensor => {
     const elements = shape.reduce((product, size) => product * size, 1);
     const tensor = { name, shape, offset: end, elements, initial };
     tensors.push(tensor);
-    end = alignUp(end + elements, tensorAlignment);
-    parameters += elements;
+    end += elements;
     return tensor;
   };
   const { width, hidden, vocabulary } = config;
@@ -81,12 +74,12 @@ export function llamaLayout(config: ModelConfig): LlamaLayout {
       output: add(`${at}attention.wo.weight`, [width, width], 'residual'),
       feedForwardNorm: add(`${at}ffn_norm.weight`, [width], 'one'),
       gate: add(`${at}feed_forward.w1.weight`, [hidden, width], 'normal'),
-      down: add(`${at}feed_forward.w2.weight`, [width, hidden], 'residual'),
       up: add(`${at}feed_forward.w3.weight`, [hidden, width], 'normal'),
+      down: add(`${at}feed_forward.w2.weight`, [width, hidden], 'residual'),
     });
   }
   const norm = add('norm.weight', [width], 'one');
-  return { tensors, embedding, layers, norm, elements: end, parameters };
+  return { tensors, embedding, layers, norm, elements: end };
 }
 
 /** One tensor of a flat vector, without a copy. */

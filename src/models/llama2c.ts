@@ -55,7 +55,7 @@ export function decodeLlama2c(bytes: Uint8Array, where: string): Result<LoadedLl
   const config = shaped.value;
   const layout = llamaLayout(config);
   const rotaryElements = config.context * (config.width / config.heads);
-  const expected = headerBytes + 4 * (layout.parameters + rotaryElements);
+  const expected = headerBytes + 4 * (layout.elements + rotaryElements);
   if (bytes.byteLength !== expected) {
     return problem('llama2c', `${where}: ${bytes.byteLength} bytes, its header asks for ${expected}; fetch it again`);
   }
