@@ -1,8 +1,8 @@
 /**
  * The parameters of a Llama-shaped network as one flat f32 vector: the form in which they train, travel and lie on the
  * GPU. Names and shapes follow Meta's Llama and llama2.c (rotary pairs are neighbours); the classifier is the embedding.
- * Tensors follow each other without gaps, and those that multiply the same rows (query, key, value; gate, up) are
- * neighbours. Files are `llama-checkpoint.ts`, running is `llama.ts`.
+ * Tensors follow each other without gaps: all matrices, those of the same input as neighbours, then all gains, which
+ * weight decay leaves alone. Files are `llama-checkpoint.ts`, running is `llama.ts`.
  */
 
 import { present } from '../core/assert.ts';
@@ -21,11 +21,11 @@ export interface ParameterTensor {
 }
 
 export interface LlamaLayerTensors {
-  readonly attentionNorm: ParameterTensor;
   readonly query: ParameterTensor;
   readonly key: ParameterTensor;
   readonly value: ParameterTensor;
   readonly output: ParameterTensor;
+  readonly attentionNorm: ParameterTensor;
   readonly feedForwardNorm: ParameterTensor;
   /** Feed-forward: `down(silu(gate x) * (up x))`, llama2.c's w2, w1 and w3. */
   readonly gate: ParameterTensor;
@@ -41,6 +41,8 @@ export interface LlamaLayout {
   readonly norm: ParameterTensor;
   /** Length of the flat vector: the number of parameters. */
   readonly elements: number;
+  /** How many elements at the beginning are weights of matrices; the rest are gains. */
+  readonly matrixElements: number;
 }
 
 export const headWidth = (config: ModelConfig): number => config.width / config.heads;
@@ -63,23 +65,23 @@ export function llamaLayout(config: ModelConfig): LlamaLayout {
   const { width, hidden, vocabulary } = config;
   const inner = keyValueWidth(config);
   const embedding = add('tok_embeddings.weight', [vocabulary, width], 'normal');
-  const layers: LlamaLayerTensors[] = [];
-  for (let layer = 0; layer < config.layers; layer++) {
-    const at = `layers.${layer}.`;
-    layers.push({
-      attentionNorm: add(`${at}attention_norm.weight`, [width], 'one'),
-      query: add(`${at}attention.wq.weight`, [width, width], 'normal'),
-      key: add(`${at}attention.wk.weight`, [inner, width], 'normal'),
-      value: add(`${at}attention.wv.weight`, [inner, width], 'normal'),
-      output: add(`${at}attention.wo.weight`, [width, width], 'residual'),
-      feedForwardNorm: add(`${at}ffn_norm.weight`, [width], 'one'),
-      gate: add(`${at}feed_forward.w1.weight`, [hidden, width], 'normal'),
-      up: add(`${at}feed_forward.w3.weight`, [hidden, width], 'normal'),
-      down: add(`${at}feed_forward.w2.weight`, [width, hidden], 'residual'),
-    });
-  }
+  const matrices = Array.from({ length: config.layers }, (_, layer) => ({
+    query: add(`layers.${layer}.attention.wq.weight`, [width, width], 'normal'),
+    key: add(`layers.${layer}.attention.wk.weight`, [inner, width], 'normal'),
+    value: add(`layers.${layer}.attention.wv.weight`, [inner, width], 'normal'),
+    output: add(`layers.${layer}.attention.wo.weight`, [width, width], 'residual'),
+    gate: add(`layers.${layer}.feed_forward.w1.weight`, [hidden, width], 'normal'),
+    up: add(`layers.${layer}.feed_forward.w3.weight`, [hidden, width], 'normal'),
+    down: add(`layers.${layer}.feed_forward.w2.weight`, [width, hidden], 'residual'),
+  }));
+  const matrixElements = end;
+  const layers = matrices.map((layer, index) => ({
+    ...layer,
+    attentionNorm: add(`layers.${index}.attention_norm.weight`, [width], 'one'),
+    feedForwardNorm: add(`layers.${index}.ffn_norm.weight`, [width], 'one'),
+  }));
   const norm = add('norm.weight', [width], 'one');
-  return { tensors, embedding, layers, norm, elements: end };
+  return { tensors, embedding, layers, norm, elements: end, matrixElements };
 }
 
 /** One tensor of a flat vector, without a copy. */

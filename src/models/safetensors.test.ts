@@ -92,7 +92,7 @@ describe('a Llama checkpoint', () => {
       const read = decodeLlama(other, bytes, 'model');
       return read.ok ? 'accepted' : read.error.text;
     };
-    expect(refused({ ...config, layers: 3 })).toBe('model: lacks tensor layers.2.attention_norm.weight');
+    expect(refused({ ...config, layers: 3 })).toBe('model: lacks tensor layers.2.attention.wq.weight');
     expect(refused({ ...config, layers: 1 })).toMatch(/^model: tensor layers\.1\..* is none of this network's$/);
     expect(refused({ ...config, hidden: 16 })).toMatch(/^model: tensor .* is F32 \[14, 12\], expected F32 \[16, 12\]$/);
   });
