@@ -1,0 +1,38 @@
+/** What WebGPU says when something is wrong, as one line that a person can act on. */
+
+import { DeviceError } from '../../kernels/device.ts';
+
+/** The first sentence of a browser's many-lined message, without the trail of API calls that follows it. */
+export function oneLine(message: string): string {
+  const lines = message.split('\n').map((line) => line.trim());
+  const said = lines.filter((line) => line !== '' && !line.startsWith('- While') && !line.startsWith('at '));
+  return said.join(' ').slice(0, 1000) || 'the browser gave no reason';
+}
+
+export const textOf = (error: unknown): string => oneLine(error instanceof Error ? error.message : String(error));
+
+const scopeNames = ['validation', 'out-of-memory', 'internal'] as const;
+const scopeTexts: Record<GPUErrorFilter, string> = {
+  validation: 'the GPU refused the work',
+  'out-of-memory': 'out of GPU memory',
+  internal: 'the GPU driver failed',
+};
+
+/** Runs `work` inside all three error scopes; `report` gets a promise of the first error, or of nothing. */
+export function inErrorScopes<T>(
+  device: GPUDevice,
+  what: string,
+  work: () => T,
+  report: (error: Promise<DeviceError | undefined>) => void,
+): T {
+  for (const name of scopeNames) device.pushErrorScope(name);
+  try {
+    return work();
+  } finally {
+    const popped = scopeNames.toReversed().map(async (name) => {
+      const error = await device.popErrorScope();
+      return error === null ? undefined : new DeviceError(`${what}: ${scopeTexts[name]}: ${oneLine(error.message)}`);
+    });
+    report(Promise.all(popped).then((errors) => errors.find((error) => error !== undefined)));
+  }
+}
