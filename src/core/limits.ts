@@ -36,3 +36,9 @@ export const silenceMsMin = 2_000;
 /** A dropped link is dialled again after this, doubling up to the maximum: back within 5 s of a hub's return. */
 export const reconnectMsMin = 250;
 export const reconnectMsMax = 2_000;
+/** How far a signalling token's time may be off: clocks of volunteers differ, stolen tokens should not last. */
+export const signalTokenSecondsMax = 600;
+/** A new link must have said hello and proved its key within this; ICE and a slow tab included. */
+export const handshakeMsMax = 15_000;
+/** A peer that sends this many headers that cannot be read is let go. */
+export const badMessagesMax = 3;
