@@ -11,9 +11,15 @@ import { isSessionKey, peerIdOfSession, type Identity, type Verify } from '../..
 import { hasSmallOrder } from './small-order.ts';
 import { ed25519, type Ed25519, type SigningKey } from './ed25519.ts';
 
-/** A new session of this account. */
-export async function createIdentity({ accountKey }: { readonly accountKey: SigningKey }): Promise<Identity> {
-  const sessionKey = await (await ed25519()).generate();
+/** A session of this account: a new one per tab, or with a kept key (a hub's) the same peer again. */
+export async function createIdentity({
+  accountKey,
+  sessionKey: keptSessionKey,
+}: {
+  readonly accountKey: SigningKey;
+  readonly sessionKey?: SigningKey;
+}): Promise<Identity> {
+  const sessionKey = keptSessionKey ?? (await (await ed25519()).generate());
   const session = toHex(sessionKey.publicKey);
   return {
     account: accountIdOf(accountKey),
