@@ -9,12 +9,16 @@ export interface NodeGpuOptions {
   readonly backend?: 'null' | 'vulkan' | 'metal' | 'd3d12';
 }
 
-/**
- * Keep the returned object for as long as any device of it is used; dropping it lets the process end. Also puts the
- * constants (`GPUBufferUsage` and so on) where browsers have them.
- */
+/** Dawn dies with the process's last reference to it, devices in use or not; so they stay until `closeNodeGpu`. */
+const kept = new Set<GPU>();
+
+/** Also puts the constants (`GPUBufferUsage` and so on) where browsers have them. Close it, or the process may not end. */
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<GPU> {
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
-  return create(options.backend === undefined ? [] : [`backend=${options.backend}`]);
+  const gpu = create(options.backend === undefined ? [] : [`backend=${options.backend}`]);
+  kept.add(gpu);
+  return gpu;
 }
+
+export const closeNodeGpu = (gpu: GPU): boolean => kept.delete(gpu);
