@@ -10,6 +10,9 @@ import { signalTokenSecondsMax } from '../core/limits.ts';
 import { ok, problem, type Result } from '../core/result.ts';
 import { isSessionKey, peerIdOfSession, type Identity, type Verify } from './identity.ts';
 
+/** PeerJS's name for a set of peers that may see each other; one for all of tabswarm, as tokens do the admitting. */
+export const signalKey = 'tabswarm';
+
 const signedBytes = (peer: string, seconds: string): Uint8Array => utf8(`${peer}.${seconds}`);
 
 /** A token that is good for the next minutes; `now` in milliseconds since 1970. */

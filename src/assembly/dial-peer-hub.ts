@@ -1,0 +1,36 @@
+/** Reaches a hub over WebRTC: through the signalling server that its address or its bootstrap document names. */
+
+import { expectInput } from '../core/result.ts';
+import { dialPeer } from '../adapters/net/peer-link.ts';
+import { parseSignalUrl, type HubAddress } from '../protocol/hub-address.ts';
+import type { Identity } from '../protocol/identity.ts';
+import type { Link } from '../protocol/ports.ts';
+import { createSignalToken, signalKey } from '../protocol/signal-token.ts';
+import { fetchBootstrap } from './hub-bootstrap.ts';
+
+export async function dialPeerHub(address: HubAddress, identity: Identity, now: () => number): Promise<Link> {
+  const place =
+    address.kind === 'peer'
+      ? { remote: address.peer, signal: address.signal, iceServers: [] }
+      : await placeOf(address);
+  return dialPeer({
+    peer: identity.peer,
+    token: () => createSignalToken(identity, now()),
+    signal: { ...place.signal, key: signalKey },
+    iceServers: place.iceServers,
+    remote: place.remote,
+  });
+}
+
+async function placeOf(address: Extract<HubAddress, { kind: 'url' }>) {
+  const { peer, signal, iceServers } = await fetchBootstrap(address);
+  return {
+    remote: peer,
+    signal: expectInput(parseSignalUrl(signal.url)),
+    iceServers: iceServers.map(({ urls, username, credential }) => ({
+      urls,
+      ...(username === undefined ? {} : { username }),
+      ...(credential === undefined ? {} : { credential }),
+    })),
+  };
+}

@@ -1,0 +1,289 @@
+/**
+ * A submitter put together: the machine, its link and the chunks it offers. Jobs survive a lost link and a restarted
+ * hub: the machine watches again and collects each accepted unit exactly once.
+ */
+
+import type { Bytes } from '../core/bytes.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Digest, JobId } from '../core/ids.ts';
+import type { Artifact } from '../protocol/artifact.ts';
+import type { Identity, Verify } from '../protocol/identity.ts';
+import type { JobState, MessageOf } from '../protocol/messages.ts';
+import { LinkClosedError, type ChunkStore, type DigestBytes, type Link } from '../protocol/ports.ts';
+import { createSubmitter, type SubmittedJob, type SubmitterEffect, type SubmitterInput } from '../swarm/submitter.ts';
+import { createChunkExchange } from './chunk-exchange.ts';
+import type { PreparedJob } from './job.ts';
+import { keepConnected } from './reconnect.ts';
+import type { Session } from './session.ts';
+
+export interface SubmitterParts {
+  readonly identity: Identity;
+  readonly verify: Verify;
+  readonly digestOf: DigestBytes;
+  readonly clock: Clock;
+  readonly dial: () => Promise<Link>;
+  /** Where chunks that are fetched (checkpoints, receipts) are kept. */
+  readonly chunks: ChunkStore;
+  /** The first connection must stand within this time; later ones are retried for as long as it takes. */
+  readonly connectMsMax: number;
+}
+
+export interface AcceptedUnit {
+  readonly unit: number;
+  readonly bytes: Bytes;
+  readonly digest: Digest;
+  /** Whose results agree with this one; `receipt` names a signed receipt among the hub's chunks. */
+  readonly by: MessageOf<'unit-accepted'>['by'];
+}
+
+/** The hub would not take the job. */
+export class JobRefusedError extends Error {
+  override readonly name = 'JobRefusedError';
+}
+
+/** A job under way: iterate it for units as they are accepted, in the order of acceptance. */
+export interface SubmittedHandle extends AsyncIterable<AcceptedUnit> {
+  readonly job: JobId;
+  /** Resolves when the job is done, failed or cancelled and all accepted units arrived; rejects where the hub refuses it. */
+  readonly finished: Promise<JobState>;
+  state(): SubmittedJob | undefined;
+  onChange(changed: () => void): void;
+  cancel(): void;
+}
+
+export interface RunningSubmitter {
+  submit(prepared: PreparedJob, signal?: AbortSignal): Promise<SubmittedHandle>;
+  /** Follows a job that was submitted before. */
+  watch(job: JobId, units: number, have?: readonly number[]): SubmittedHandle;
+  list(): Promise<MessageOf<'jobs'>['jobs']>;
+  cancel(job: JobId): void;
+  read(artifact: Artifact): Promise<Bytes>;
+  readonly account: string;
+  close(): void;
+}
+
+export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSubmitter> {
+  const machine = createSubmitter();
+  const exchange = createChunkExchange(parts.chunks);
+  const handles = new Map<JobId, HandleState>();
+  const offered = new Map<Digest, Bytes>();
+  const listers: ((jobs: MessageOf<'jobs'>['jobs']) => void)[] = [];
+  let tail: Uint8Array | undefined;
+
+  const give = (input: SubmitterInput): void => {
+    for (const effect of machine.receive(input, parts.clock.now())) perform(effect);
+  };
+
+  const send = (...message: Parameters<Session['send']>): void =>
+    void link
+      .session()
+      ?.send(...message)
+      .catch(() => {});
+
+  const perform = (effect: SubmitterEffect): void => {
+    switch (effect.type) {
+      case 'send':
+        return send(effect.message);
+      case 'provide':
+        for (const digest of effect.digests) {
+          const bytes = offered.get(digest);
+          if (bytes !== undefined) send({ type: 'chunk', digest }, [bytes]);
+        }
+        return;
+      case 'collect':
+        return collect(effect.accepted, tail ?? new Uint8Array(0));
+      case 'listed':
+        for (const lister of listers.splice(0)) lister(effect.jobs);
+        return;
+      case 'changed':
+        return handles.get(effect.job)?.changed(machine.job(effect.job), effect.finished);
+      case 'refused':
+        return handles.get(effect.job)?.failed(new JobRefusedError(effect.reason));
+    }
+  };
+
+  const collect = (accepted: MessageOf<'unit-accepted'>, bytes: Uint8Array): void => {
+    const { job, unit, digest, by } = accepted;
+    handles.get(job)?.accepted({ unit, digest, by, bytes: new Uint8Array(bytes) });
+  };
+
+  const receive = (message: Parameters<Parameters<Session['onMessage']>[0]>[0], tails: readonly Uint8Array[]): void => {
+    if (exchange.receive(message, tails)) return;
+    if (message.type !== 'unit-accepted') return give({ type: 'message', message });
+    // Results are hashed before anyone sees them: the hub may be a stranger too.
+    const bytes = tails[0] ?? new Uint8Array(0);
+    parts.digestOf(bytes).then(
+      (digest) => {
+        if (digest !== message.digest)
+          return handles
+            .get(message.job)
+            ?.failed(new Error(`unit ${message.unit}: its bytes do not have the digest that the hub names`));
+        tail = bytes;
+        give({ type: 'message', message });
+        tail = undefined;
+      },
+      (error: Error) => handles.get(message.job)?.failed(error),
+    );
+  };
+
+  let firstFailure: Error | undefined;
+  let markConnected = (): void => {};
+  const connected = new Promise<void>((resolve) => {
+    markConnected = resolve;
+  });
+  const link = keepConnected({
+    ...parts,
+    role: 'submitter',
+    linked: (session) => {
+      exchange.attach(session);
+      markConnected();
+      queueMicrotask(() => give({ type: 'linked' }));
+    },
+    unlinked: () => {
+      exchange.detach();
+      give({ type: 'unlinked' });
+    },
+    message: receive,
+    failed: (error) => {
+      firstFailure = error;
+    },
+  });
+  const close = (): void => {
+    link.close('the submitter closed');
+    exchange.close('the submitter closed');
+    for (const handle of handles.values()) handle.failed(new LinkClosedError('the submitter closed'));
+  };
+  try {
+    await withinTime(connected, parts.clock, parts.connectMsMax, () => firstFailure);
+  } catch (error) {
+    close();
+    throw error;
+  }
+
+  const follow = (job: JobId): HandleState => {
+    const handle = createHandle(
+      job,
+      () => machine.job(job),
+      () => give({ type: 'cancel', job }),
+    );
+    handles.set(job, handle);
+    return handle;
+  };
+
+  return {
+    account: parts.identity.account,
+    submit: async (prepared, signal) => {
+      signal?.throwIfAborted();
+      const { job, manifest, manifestBytes, chunks } = prepared;
+      for (const [digest, bytes] of chunks) offered.set(digest, bytes);
+      const signature = await parts.identity.signAsAccount('manifest', manifestBytes);
+      const handle = follow(job);
+      give({ type: 'submit', job, signature, units: manifest.units });
+      signal?.addEventListener('abort', () => handle.handle.cancel(), { once: true });
+      const release = (): void => {
+        for (const digest of chunks.keys()) offered.delete(digest);
+      };
+      handle.handle.finished.then(release, release);
+      return handle.handle;
+    },
+    watch: (job, units, have) => {
+      const handle = follow(job);
+      give({ type: 'watch', job, units, ...(have === undefined ? {} : { have }) });
+      return handle.handle;
+    },
+    list: () =>
+      new Promise((resolve) => {
+        listers.push(resolve);
+        give({ type: 'list' });
+      }),
+    cancel: (job) => give({ type: 'cancel', job }),
+    read: (artifact) => exchange.read(artifact),
+    close,
+  };
+}
+
+interface HandleState {
+  readonly handle: SubmittedHandle;
+  accepted(unit: AcceptedUnit): void;
+  changed(state: SubmittedJob | undefined, finished: boolean): void;
+  failed(error: Error): void;
+}
+
+function createHandle(job: JobId, state: () => SubmittedJob | undefined, cancel: () => void): HandleState {
+  const units: AcceptedUnit[] = [];
+  const listeners: (() => void)[] = [];
+  let wake: (() => void)[] = [];
+  let ended: { readonly error?: Error } | undefined;
+  let resolve: (state: JobState) => void = () => {};
+  let reject: (error: Error) => void = () => {};
+  const finished = new Promise<JobState>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  // Whoever only iterates hears of the failure there.
+  finished.catch(() => {});
+  const wakeAll = (): void => {
+    const woken = wake;
+    wake = [];
+    for (const one of woken) one();
+    for (const listener of listeners) listener();
+  };
+  const iterate = async function* (): AsyncGenerator<AcceptedUnit> {
+    for (let next = 0; ; next++) {
+      while (next >= units.length) {
+        if (ended?.error !== undefined) throw ended.error;
+        if (ended !== undefined) return;
+        await new Promise<void>((resume) => wake.push(resume));
+      }
+      const unit = units[next];
+      if (unit !== undefined) yield unit;
+    }
+  };
+  return {
+    handle: {
+      job,
+      finished,
+      state,
+      onChange: (changed) => void listeners.push(changed),
+      cancel,
+      [Symbol.asyncIterator]: iterate,
+    },
+    accepted: (unit) => {
+      units.push(unit);
+      wakeAll();
+    },
+    changed: (now, isFinished) => {
+      if (isFinished && ended === undefined && now?.state !== undefined) {
+        ended = {};
+        resolve(now.state);
+      }
+      wakeAll();
+    },
+    failed: (error) => {
+      if (ended !== undefined) return;
+      ended = { error };
+      reject(error);
+      wakeAll();
+    },
+  };
+}
+
+function withinTime(
+  done: Promise<void>,
+  clock: Clock,
+  msMax: number,
+  lastFailure: () => Error | undefined,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(msMax, () => {
+      const why = lastFailure()?.message;
+      reject(
+        new LinkClosedError(`the hub did not answer within ${msMax / 1000} s${why === undefined ? '' : `: ${why}`}`),
+      );
+    });
+    done.then(() => {
+      cancel();
+      resolve();
+    }, reject);
+  });
+}
