@@ -4,11 +4,11 @@
  */
 
 import type { Browser } from 'playwright';
-import { browserFlags, findBrowser, type GpuChoice } from './find-browser.mjs';
+import { browserFlags, findBrowser } from './find-browser.mjs';
 
 export interface LaunchOptions {
   /** Which adapter; `auto` takes the software one where the machine shows no GPU, and says so. */
-  readonly gpu?: GpuChoice;
+  readonly gpu?: 'auto' | 'software' | 'hardware';
   /** Flags beside the usual ones. */
   readonly args?: readonly string[];
   /** False opens windows. */

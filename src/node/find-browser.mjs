@@ -9,16 +9,32 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
+/**
+ * Which adapter: `auto` looks for a GPU; the environment's TABSWARM_GPU (`software`, `hardware`) overrides it.
+ * @typedef {'auto' | 'software' | 'hardware'} GpuChoice
+ */
+
+/**
+ * What the search looks at, so that a test can describe another machine.
+ * @typedef {object} Machine
+ * @property {string} platform
+ * @property {Readonly<Record<string, string | undefined>>} env
+ * @property {(path: string) => boolean} isExecutable
+ * @property {() => Promise<string | undefined>} playwrightBrowser its own browser, which may not have been downloaded
+ * @property {(say: (line: string) => void) => string | undefined} installOnDebian the program's path, where it worked
+ * @property {(line: string) => void} tell
+ */
+
 /** No browser, and no way to get one; the text says what to install. */
 export class BrowserMissingError extends Error {
+  /** @override */
   name = 'BrowserMissingError';
 }
 
-/** What the search looks at, so that a test can describe another machine. */
+/** @type {Machine} */
 const thisMachine = {
   platform: process.platform,
   env: process.env,
-  /** @param {string} path */
   isExecutable: (path) => {
     try {
       accessSync(path, constants.X_OK);
@@ -27,7 +43,6 @@ const thisMachine = {
       return false;
     }
   },
-  /** Playwright's own browser, which may not have been downloaded. */
   playwrightBrowser: async () => {
     try {
       const { chromium } = await import('playwright');
@@ -37,13 +52,15 @@ const thisMachine = {
     }
   },
   installOnDebian,
-  /** @param {string} line */
   tell: (line) => {
     process.stderr.write(`tabswarm: ${line}\n`);
   },
 };
 
-/** The path of a browser's program; throws `BrowserMissingError`. */
+/**
+ * The path of a browser's program; throws `BrowserMissingError`, whose text says what to install.
+ * @param {Machine} [machine]
+ */
 export async function findBrowser(machine = thisMachine) {
   const named = machine.env.TABSWARM_BROWSER;
   if (named !== undefined && named !== '') {
@@ -145,7 +162,7 @@ let toldOfSoftware = false;
 
 /**
  * The flags with which a headless browser has WebGPU on this machine.
- * @param {{ gpu?: 'auto' | 'software' | 'hardware' }} [options] which adapter; `auto` looks, and TABSWARM_GPU overrides it
+ * @param {{ gpu?: GpuChoice }} [options]
  * @returns {string[]}
  */
 export function browserFlags({ gpu = 'auto' } = {}) {

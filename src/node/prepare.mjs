@@ -24,6 +24,7 @@ const sources = ['src', 'shaders', 'public', 'index.html', 'vite.config.ts', 'ts
 
 /** A reason to stop that is told in one line, without a stack. */
 export class PrepareError extends Error {
+  /** @override */
   name = 'PrepareError';
 }
 
