@@ -8,9 +8,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { add, nothing, playwrightCount, sentence, statusOf, verdict, vitestCount, withStatus } from './test-count.mjs';
 import { checkNodeVersion, ensureBuilt, ensureInstalled, PrepareError, root, tell, toolingFolder } from './prepare.mjs';
 
-/** @typedef {{ passed: number, failed: number, skipped: number }} Count */
+/** @typedef {import('./test-count.mjs').Count} Count */
 /** @typedef {{ name: string, run: () => Count | Promise<Count> }} Stage */
 
 const reports = join(toolingFolder, 'test');
@@ -63,9 +64,9 @@ async function runStages(chosen) {
   for (const [name, count, seconds] of done) {
     console.log(`${name.padEnd(8)} ${sentence(count).padEnd(36)} ${seconds.toFixed(1).padStart(7)} s`);
   }
-  const total = done.reduce((sum, [, count]) => add(sum, count), { passed: 0, failed: 0, skipped: 0 });
+  const total = done.reduce((sum, [, count]) => add(sum, count), nothing);
   console.log(sentence(total));
-  return total.failed > 0 || total.passed === 0 ? 1 : 0;
+  return statusOf(total);
 }
 
 /**
@@ -104,44 +105,14 @@ function node(path, options) {
 }
 
 /**
- * The count of a report, which must agree with the runner's exit status: a runner that failed without a failed test
- * (a file that does not load, a crash) has failed once.
+ * The count of a report, set against the exit status of the runner that wrote it.
  * @param {number} status
  * @param {string} report
  * @param {(report: any) => Count} read
  */
 function counted(status, report, read) {
-  const count = read(JSON.parse(readFileSync(report, 'utf8')));
-  if (status !== 0 && count.failed === 0) count.failed = 1;
-  return count;
+  return withStatus(read(JSON.parse(readFileSync(report, 'utf8'))), status);
 }
-
-/** @param {{ numPassedTests: number, numFailedTests: number, numPendingTests: number, numTodoTests: number }} report */
-export function vitestCount(report) {
-  return {
-    passed: report.numPassedTests,
-    failed: report.numFailedTests,
-    skipped: report.numPendingTests + report.numTodoTests,
-  };
-}
-
-/** @param {{ stats: { expected: number, unexpected: number, flaky: number, skipped: number } }} report */
-export function playwrightCount({ stats }) {
-  return { passed: stats.expected, failed: stats.unexpected + stats.flaky, skipped: stats.skipped };
-}
-
-/** @param {boolean} good */
-const verdict = (good) => ({ passed: good ? 1 : 0, failed: good ? 0 : 1, skipped: 0 });
-
-/**
- * @param {Count} a
- * @param {Count} b
- */
-const add = (a, b) => ({ passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped });
-
-/** @param {Count} count */
-const sentence = ({ passed, failed, skipped }) =>
-  `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 
 /** @returns {Promise<number>} the exit status */
 async function main() {
