@@ -10,9 +10,7 @@ import { fetchBootstrap } from './hub-bootstrap.ts';
 
 export async function dialPeerHub(address: HubAddress, identity: Identity, now: () => number): Promise<Link> {
   const place =
-    address.kind === 'peer'
-      ? { remote: address.peer, signal: address.signal, iceServers: [] }
-      : await placeOf(address);
+    address.kind === 'peer' ? { remote: address.peer, signal: address.signal, iceServers: [] } : await placeOf(address);
   return dialPeer({
     peer: identity.peer,
     token: () => createSignalToken(identity, now()),

@@ -12,7 +12,8 @@ export async function fetchBootstrap(address: Extract<HubAddress, { kind: 'url' 
     throw new LinkClosedError(`no hub answers at ${address.url}; is it running, and is the address right?`);
   }
   if (response.status >= 500) throw new LinkClosedError(`the hub at ${address.url} answers with ${response.status}`);
-  if (!response.ok) throw new InputError(`${address.url} is not a hub: ${address.bootstrap} answers with ${response.status}`);
+  if (!response.ok)
+    throw new InputError(`${address.url} is not a hub: ${address.bootstrap} answers with ${response.status}`);
   let value: unknown;
   try {
     value = await response.json();

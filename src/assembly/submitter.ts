@@ -12,7 +12,6 @@ import type { JobState, MessageOf } from '../protocol/messages.ts';
 import { LinkClosedError, type ChunkStore, type DigestBytes, type Link } from '../protocol/ports.ts';
 import { createSubmitter, type SubmittedJob, type SubmitterEffect, type SubmitterInput } from '../swarm/submitter.ts';
 import { createChunkExchange } from './chunk-exchange.ts';
-import type { PreparedJob } from './job.ts';
 import { keepConnected } from './reconnect.ts';
 import type { Session } from './session.ts';
 
@@ -51,8 +50,16 @@ export interface SubmittedHandle extends AsyncIterable<AcceptedUnit> {
   cancel(): void;
 }
 
+/** A prepared job of any program (`assembly/job`). */
+export interface JobOffer {
+  readonly job: JobId;
+  readonly manifest: { readonly units: number };
+  readonly manifestBytes: Bytes;
+  readonly chunks: ReadonlyMap<Digest, Bytes>;
+}
+
 export interface RunningSubmitter {
-  submit(prepared: PreparedJob, signal?: AbortSignal): Promise<SubmittedHandle>;
+  submit(offer: JobOffer, signal?: AbortSignal): Promise<SubmittedHandle>;
   /** Follows a job that was submitted before. */
   watch(job: JobId, units: number, have?: readonly number[]): SubmittedHandle;
   list(): Promise<MessageOf<'jobs'>['jobs']>;
@@ -172,9 +179,9 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
 
   return {
     account: parts.identity.account,
-    submit: async (prepared, signal) => {
+    submit: async (offer, signal) => {
       signal?.throwIfAborted();
-      const { job, manifest, manifestBytes, chunks } = prepared;
+      const { job, manifest, manifestBytes, chunks } = offer;
       for (const [digest, bytes] of chunks) offered.set(digest, bytes);
       const signature = await parts.identity.signAsAccount('manifest', manifestBytes);
       const handle = follow(job);
