@@ -75,8 +75,12 @@ export interface Device {
   write(buffer: DeviceBuffer, bytes: Uint8Array, offset?: number): void;
   clear(buffer: DeviceBuffer): void;
   copy(from: DeviceBuffer, fromOffset: number, to: DeviceBuffer, toOffset: number, bytes: number): void;
-  /** Compiles ahead, so that the first `run` does not wait; a compile error throws `DeviceError` with line and column. */
-  prepare(pipelines: readonly Pipeline[]): Promise<void>;
+  /**
+   * Compiles ahead, so that the first `run` does not wait; a compile error throws `DeviceError` with line and column.
+   * `bindings` are those that dispatches of these pipelines will have; without them the WGSL's declarations are taken,
+   * uniforms as bytes.
+   */
+  prepare(pipelines: readonly Pipeline[], bindings?: readonly Binding[]): Promise<void>;
   /**
    * Records dispatches in order; each sees the writes of those before it. Submits by itself when enough has gathered,
    * and then may wait, so that work neither freezes a desktop nor piles up.

@@ -15,6 +15,7 @@ import {
   type DeviceBuffer,
   type DeviceLimits,
   type Dispatch,
+  type Pipeline,
 } from '../../kernels/device.ts';
 import { createUniformArena, uniformBindingBytes } from './arena.ts';
 import { inErrorScopes, textOf } from './errors.ts';
@@ -60,6 +61,9 @@ const inFlightMax = 2;
 const restMsMin = 4;
 /** WebGPU binds larger uniforms nowhere. */
 const uniformBytesMax = 65536;
+
+/** Bind groups kept; a job whose units bind ever new sizes would gather them without end. */
+const groupsMax = 4096;
 
 interface OwnBuffer extends DeviceBuffer {
   readonly id: number;
@@ -165,6 +169,7 @@ export function createExecutor(device: GPUDevice, { clock, memoryBytesMax }: Exe
     });
     const what = ready.pipeline.label;
     const made = inErrorScopes(device, what, () => device.createBindGroup({ layout: ready.layout, entries }), report);
+    if (groups.size >= groupsMax) groups.clear();
     groups.set(key, made);
     for (const binding of bindings) if ('buffer' in binding) own(binding.buffer).groups.add(key);
     return made;
@@ -332,9 +337,11 @@ export function createExecutor(device: GPUDevice, { clock, memoryBytesMax }: Exe
       });
     },
 
-    async prepare(wanted) {
+    async prepare(wanted, bindings) {
       assertAlive();
-      await whileAlive(Promise.all(wanted.map((pipeline) => pipelines.prepare(pipeline))));
+      const compile = (pipeline: Pipeline): Promise<unknown> =>
+        bindings === undefined ? pipelines.prepare(pipeline) : pipelines.compile(pipeline, bindings);
+      await whileAlive(Promise.all(wanted.map(compile)));
     },
 
     async run(dispatches) {
