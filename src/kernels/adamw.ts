@@ -4,8 +4,10 @@
  */
 
 import type { Dispatch } from './device.ts';
-import { gridOf } from './grid.ts';
-import { defineKernel, dispatchOf, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
+import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
+import type { Random } from '../core/prng.ts';
+import { at } from './truth.ts';
 
 const kernel = defineKernel({
   shader: 'adamw',
@@ -74,6 +76,81 @@ export function adamwDispatch(
       gradient_scale: of.gradientScale ?? 1,
       norm_max: of.normMax ?? 0,
     },
-    gridOf(count, 64),
+    elementGrid(count),
   );
+}
+
+export const adamwKernels = [kernel];
+
+/** New parameters and moments; `squaredNorm` is that of the unscaled gradients. */
+export function adamwTruth(
+  state: {
+    readonly parameters: Float64Array;
+    readonly gradients: Float64Array;
+    readonly firstMoments: Float64Array;
+    readonly secondMoments: Float64Array;
+  },
+  of: AdamwNumbers & { readonly squaredNorm: number; readonly decayCount: number },
+): { parameters: Float64Array; firstMoments: Float64Array; secondMoments: Float64Array } {
+  const { learningRate, beta1, beta2, epsilon, weightDecay, step, gradientScale = 1, normMax = 0 } = of;
+  const norm = Math.sqrt(of.squaredNorm) * Math.abs(gradientScale);
+  const scale = gradientScale * (normMax > 0 ? Math.min(1, normMax / (norm + 1e-6)) : 1);
+  const gradients = state.gradients.map((gradient) => gradient * scale);
+  const firstMoments = state.firstMoments.map((m, index) => beta1 * m + (1 - beta1) * at(gradients, index));
+  const secondMoments = state.secondMoments.map((v, index) => beta2 * v + (1 - beta2) * at(gradients, index) ** 2);
+  const parameters = state.parameters.map((value, index) => {
+    const decayed = index < of.decayCount ? value * (1 - learningRate * weightDecay) : value;
+    const mean = at(firstMoments, index) / (1 - beta1 ** step);
+    const root = Math.sqrt(at(secondMoments, index) / (1 - beta2 ** step)) + epsilon;
+    return decayed - (learningRate * mean) / root;
+  });
+  return { parameters, firstMoments, secondMoments };
+}
+
+export const adamwTolerance: Tolerance = {
+  absolute: 1e-6,
+  relative: 2e-6,
+  reason:
+    'one step moves a parameter by about the learning rate; sqrt and division are off by some units in the last place',
+};
+
+export function adamwCases(random: Random): KernelCase[] {
+  return [
+    { count: 1, decayCount: 1, step: 1, normMax: 0, gradientScale: 1 },
+    { count: 97, decayCount: 65, step: 3, normMax: 1, gradientScale: 1 },
+    { count: 315, decayCount: 0, step: 1000, normMax: 1, gradientScale: 0.125 },
+    { count: 315, decayCount: 315, step: 7, normMax: 1000, gradientScale: 1 },
+  ].map(({ count, decayCount, ...rest }): KernelCase => {
+    const parameters = normals(random, count);
+    const gradients = normals(random, count);
+    const firstMoments = normals(random, count, 0.1);
+    const secondMoments = normals(random, count, 0.1).map((value) => value * value);
+    const squaredNorm = Float32Array.of(gradients.reduce((sum, value) => sum + value * value, 0));
+    const numbers = { learningRate: 1e-2, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, ...rest };
+    const state = {
+      parameters: toF64(parameters),
+      gradients: toF64(gradients),
+      firstMoments: toF64(firstMoments),
+      secondMoments: toF64(secondMoments),
+    };
+    return {
+      kernel: kernel.name,
+      title: `${count} parameters, ${decayCount} decay, step ${rest.step}, norm at most ${rest.normMax}, scale ${rest.gradientScale}`,
+      tensors: { parameters, gradients, firstMoments, secondMoments, squaredNorm },
+      dispatches: (of) => [
+        adamwDispatch({
+          parameters: of('parameters'),
+          gradients: of('gradients'),
+          firstMoments: of('firstMoments'),
+          secondMoments: of('secondMoments'),
+          squaredNorm: of('squaredNorm'),
+          count,
+          decayCount,
+          ...numbers,
+        }),
+      ],
+      expected: { ...adamwTruth(state, { ...numbers, decayCount, squaredNorm: at(squaredNorm, 0) }) },
+      tolerance: adamwTolerance,
+    };
+  });
 }

@@ -5,10 +5,11 @@
 
 import { assert } from '../core/assert.ts';
 import type { AttentionSizes } from './attention.ts';
-import { attentionNumbers } from './attention.ts';
+import { attentionNumbers, attentionTolerance, attentionTruth } from './attention.ts';
 import type { Dispatch } from './device.ts';
-import { gridOf } from './grid.ts';
-import { defineKernel, dispatchOf, rowGrid, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, elementGrid, rowGrid, type Tensor } from './kernel.ts';
+import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
+import type { Random } from '../core/prng.ts';
 
 const decode = defineKernel({
   shader: 'attention_decode',
@@ -68,6 +69,69 @@ export function cacheStoreDispatch(of: {
     store,
     { input, cache },
     { rows, tokens, width, position_start: positionStart, positions_max: positionsMax },
-    gridOf(rows * width, 64),
+    elementGrid(rows * width),
   );
+}
+
+export const attentionDecodeKernels = [decode, store];
+
+/** The cache after the store. */
+export function cacheStoreTruth(
+  input: Float64Array,
+  cache: Float64Array,
+  of: { tokens: number; width: number; positionStart: number; positionsMax: number },
+): Float64Array {
+  const { tokens, width, positionStart, positionsMax } = of;
+  const after = cache.slice();
+  for (let row = 0; row < input.length / width; row++) {
+    const position = Math.floor(row / tokens) * positionsMax + positionStart + (row % tokens);
+    after.set(input.subarray(row * width, (row + 1) * width), position * width);
+  }
+  return after;
+}
+
+const copyTolerance: Tolerance = { absolute: 0, relative: 0, reason: 'a copy is exact' };
+
+export function attentionDecodeCases(random: Random): KernelCase[] {
+  return [
+    { sequences: 1, heads: 1, kvHeads: 1, headSize: 1, positionStart: 0, positionsMax: 1 },
+    { sequences: 3, heads: 6, kvHeads: 2, headSize: 48, positionStart: 64, positionsMax: 97 },
+    { sequences: 2, heads: 3, kvHeads: 3, headSize: 65, positionStart: 96, positionsMax: 97 },
+    { sequences: 1, heads: 2, kvHeads: 1, headSize: 256, positionStart: 31, positionsMax: 32 },
+  ].flatMap((sizes): KernelCase[] => {
+    const { sequences, heads, kvHeads, headSize, positionStart, positionsMax } = sizes;
+    const width = kvHeads * headSize;
+    const query = normals(random, sequences * heads * headSize);
+    const key = normals(random, sequences * positionsMax * width);
+    const value = normals(random, key.length);
+    const input = normals(random, sequences * width);
+    const title = `${sequences} sequences at ${positionStart}, ${heads} heads of ${headSize} on ${kvHeads}`;
+    const store1 = { tokens: 1, width, positionStart, positionsMax };
+    return [
+      {
+        kernel: decode.name,
+        title,
+        tensors: { query, key, value, output: new Float32Array(query.length) },
+        dispatches: (of) => [
+          attentionDecodeDispatch({
+            query: of('query'),
+            key: of('key'),
+            value: of('value'),
+            output: of('output'),
+            ...sizes,
+          }),
+        ],
+        expected: { output: attentionTruth(toF64(query), toF64(key), toF64(value), { ...sizes, tokens: 1 }).output },
+        tolerance: attentionTolerance,
+      },
+      {
+        kernel: store.name,
+        title,
+        tensors: { input, cache: key },
+        dispatches: (of) => [cacheStoreDispatch({ input: of('input'), cache: of('cache'), sequences, ...store1 })],
+        expected: { cache: cacheStoreTruth(toF64(input), toF64(key), store1) },
+        tolerance: copyTolerance,
+      },
+    ];
+  });
 }

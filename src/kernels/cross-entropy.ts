@@ -5,6 +5,9 @@
 
 import type { Dispatch } from './device.ts';
 import { defineKernel, dispatchOf, rowGrid, type Tensor } from './kernel.ts';
+import { normals, toF64, whole, type KernelCase, type Tolerance } from './test-case.ts';
+import type { Random } from '../core/prng.ts';
+import { at } from './truth.ts';
 
 const kernel = defineKernel({
   shader: 'cross_entropy',
@@ -35,4 +38,63 @@ export function crossEntropyDispatch(of: {
     { rows, vocabulary, gradient_scale: gradientScale },
     rowGrid(rows),
   );
+}
+
+export const crossEntropyKernels = [kernel];
+
+export function crossEntropyTruth(
+  logits: Float64Array,
+  targets: Uint32Array,
+  gradientScale: number,
+): { losses: Float64Array; logits: Float64Array } {
+  const vocabulary = logits.length / targets.length;
+  const losses = new Float64Array(targets.length);
+  const gradient = new Float64Array(logits.length);
+  targets.forEach((target, row) => {
+    if (target >= vocabulary) return;
+    const own = logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+    const largest = own.reduce((a, b) => Math.max(a, b));
+    const logTotal = largest + Math.log(own.reduce((sum, logit) => sum + Math.exp(logit - largest), 0));
+    losses[row] = logTotal - at(own, target);
+    own.forEach((logit, token) => {
+      gradient[row * vocabulary + token] = gradientScale * (Math.exp(logit - logTotal) - (token === target ? 1 : 0));
+    });
+  });
+  return { losses, logits: gradient };
+}
+
+export const crossEntropyTolerance: Tolerance = {
+  absolute: 1e-5,
+  relative: 1e-5,
+  reason: 'exp may be (3 + 2 |x|) units off in the last place, and up to 2179 of them are summed',
+};
+
+export function crossEntropyCases(random: Random): KernelCase[] {
+  return [
+    { rows: 1, vocabulary: 1 },
+    { rows: 3, vocabulary: 2179 },
+    { rows: 65, vocabulary: 97 },
+  ].map(({ rows, vocabulary }): KernelCase => {
+    const logits = normals(random, rows * vocabulary, 4);
+    const targets = whole(random, rows, vocabulary);
+    if (rows > 3) targets[1] = targetIgnored;
+    const gradientScale = 1 / rows;
+    return {
+      kernel: kernel.name,
+      title: `rows ${rows}, vocabulary ${vocabulary}`,
+      tensors: { targets, logits, losses: new Float32Array(rows) },
+      dispatches: (of) => [
+        crossEntropyDispatch({
+          targets: of('targets'),
+          logits: of('logits'),
+          losses: of('losses'),
+          rows,
+          vocabulary,
+          gradientScale,
+        }),
+      ],
+      expected: { ...crossEntropyTruth(toF64(logits), targets, gradientScale) },
+      tolerance: crossEntropyTolerance,
+    };
+  });
 }

@@ -142,5 +142,12 @@ function packUniform<T extends string, N extends string>(
   return new Uint8Array(view.buffer);
 }
 
-/** The grid of kernels that give each row one workgroup: folded into two dimensions like `gridOf`. */
+/** Invocations of a workgroup: the default of `workgroup_size` in shaders with an invocation for each element. */
+export const elementInvocations = 64;
+
+/** The same in shaders that give each row (of a matrix, of a head) a workgroup. */
+export const rowInvocations = 32;
+
+export const elementGrid = (count: number): Grid => gridOf(count, elementInvocations);
+
 export const rowGrid = (rows: number): Grid => gridOf(rows, 1);

@@ -5,8 +5,10 @@
  */
 
 import type { Dispatch } from './device.ts';
-import { gridOf } from './grid.ts';
-import { defineKernel, dispatchOf, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
+import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
+import type { Random } from '../core/prng.ts';
+import { addAt, at, plus } from './truth.ts';
 
 /** Which operand is stored transposed. NN: left [rows, inner], right [inner, columns]. NT: right is stored [columns, inner]. TN: left is stored [inner, rows]. */
 export type MatmulForm = 'NN' | 'NT' | 'TN';
@@ -45,11 +47,76 @@ export function matmulDispatch(of: {
   };
   const sizes = { rows, columns, inner, ...strides, accumulate: accumulate ? 1 : 0 };
   // Few rows would leave most of the tile idle; one thread an element then keeps the same order of sums.
-  if (rows < rowTile) return dispatchOf(single, { left, right, output }, sizes, gridOf(rows * columns, 64));
+  if (rows < rowTile) return dispatchOf(single, { left, right, output }, sizes, elementGrid(rows * columns));
   const tiles = Math.ceil(rows / rowTile) * Math.ceil(columns / columnTile);
-  return dispatchOf(tiled, { left, right, output }, sizes, gridOf(tiles, 64));
+  return dispatchOf(tiled, { left, right, output }, sizes, elementGrid(tiles));
 }
 
 /** Outputs of one invocation, as `shaders/matmul.wgsl` has them. */
 const rowTile = 8;
 const columnTile = 4;
+
+export const matmulKernels = [tiled, single];
+
+export function matmulTruth(
+  form: MatmulForm,
+  left: Float64Array,
+  right: Float64Array,
+  { rows, columns, inner }: { readonly rows: number; readonly columns: number; readonly inner: number },
+): Float64Array {
+  const output = new Float64Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (let step = 0; step < inner; step++) {
+      const value = at(left, form === 'TN' ? step * rows + row : row * inner + step);
+      for (let column = 0; column < columns; column++) {
+        const other = at(right, form === 'NT' ? column * inner + step : step * columns + column);
+        addAt(output, row * columns + column, value * other);
+      }
+    }
+  }
+  return output;
+}
+
+export const matmulTolerance: Tolerance = {
+  absolute: 1e-4,
+  relative: 1e-6,
+  reason: 'sums of up to 315 products of standard normals: the root of the count times an f32 rounding of about 18',
+};
+
+export function matmulCases(random: Random): KernelCase[] {
+  const forms: readonly MatmulForm[] = ['NN', 'NT', 'TN'];
+  const shapes = [
+    { rows: 1, columns: 1, inner: 1 },
+    { rows: 3, columns: 97, inner: 65 },
+    { rows: 65, columns: 3, inner: 315 },
+    { rows: 97, columns: 65, inner: 3 },
+    { rows: 64, columns: 64, inner: 32 },
+  ];
+  return forms.flatMap((form) =>
+    shapes.map((sizes, index): KernelCase => {
+      const { rows, columns, inner } = sizes;
+      const left = normals(random, rows * inner);
+      const right = normals(random, inner * columns);
+      const output = normals(random, rows * columns);
+      const accumulate = index % 2 === 1;
+      const product = matmulTruth(form, toF64(left), toF64(right), sizes);
+      return {
+        kernel: rows < rowTile ? single.name : tiled.name,
+        title: `${form}, ${rows} x ${inner} by ${inner} x ${columns}${accumulate ? ', added' : ''}`,
+        tensors: { left, right, output },
+        dispatches: (of) => [
+          matmulDispatch({
+            form,
+            left: of('left'),
+            right: of('right'),
+            output: of('output'),
+            ...sizes,
+            accumulate,
+          }),
+        ],
+        expected: { output: accumulate ? plus(product, output) : product },
+        tolerance: matmulTolerance,
+      };
+    }),
+  );
+}

@@ -1,8 +1,9 @@
 /** Sums over a whole vector in a fixed order: plain, and of squares (the square of the global norm). */
 
 import type { Dispatch } from './device.ts';
-import { gridOf } from './grid.ts';
-import { defineKernel, dispatchOf, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
+import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
+import type { Random } from '../core/prng.ts';
 
 const declaration = { shader: 'reduce', tensors: ['input', '>output'] as const, numbers: ['count', 'parts'] as const };
 const sum = defineKernel({ ...declaration, entryPoint: 'sum' });
@@ -29,7 +30,49 @@ export const squaredNormDispatches = (of: Reduction): Dispatch[] => reduceDispat
 /** Part p sums elements p, p + parts, ...; then one invocation sums the parts. */
 function reduceDispatches(first: typeof sum, { values, scratch, output, count }: Reduction): Dispatch[] {
   return [
-    dispatchOf(first, { input: values, output: scratch }, { count, parts: reduceParts }, gridOf(reduceParts, 64)),
+    dispatchOf(first, { input: values, output: scratch }, { count, parts: reduceParts }, elementGrid(reduceParts)),
     dispatchOf(sum, { input: scratch, output }, { count: reduceParts, parts: 1 }, [1, 1, 1]),
   ];
+}
+
+export const reduceKernels = [sum, sumOfSquares];
+
+export const sumTruth = (values: Float64Array): number => values.reduce((total, value) => total + value, 0);
+
+export const squaredNormTruth = (values: Float64Array): number => sumTruth(values.map((value) => value * value));
+
+export const reduceTolerance: Tolerance = {
+  absolute: 2e-4,
+  relative: 2e-6,
+  reason:
+    'up to 20,000 standard normals, in parts of 20 and then 1,024 parts; plain sums cancel, so their error is absolute',
+};
+
+export function reduceCases(random: Random): KernelCase[] {
+  return [1, 3, 315, 2179, 20_000].flatMap((count): KernelCase[] => {
+    const values = normals(random, count);
+    const tensors = { values, scratch: new Float32Array(reduceParts), output: new Float32Array(1) };
+    const title = `${count} elements`;
+    const tolerance = reduceTolerance;
+    return [
+      {
+        kernel: sum.name,
+        title,
+        tensors,
+        dispatches: (of) =>
+          sumDispatches({ values: of('values'), scratch: of('scratch'), output: of('output'), count }),
+        expected: { output: Float64Array.of(sumTruth(toF64(values))) },
+        tolerance,
+      },
+      {
+        kernel: sumOfSquares.name,
+        title,
+        tensors,
+        dispatches: (of) =>
+          squaredNormDispatches({ values: of('values'), scratch: of('scratch'), output: of('output'), count }),
+        expected: { output: Float64Array.of(squaredNormTruth(toF64(values))) },
+        tolerance,
+      },
+    ];
+  });
 }

@@ -4,8 +4,10 @@
  */
 
 import type { Dispatch } from './device.ts';
-import { gridOf } from './grid.ts';
-import { defineKernel, dispatchOf, rowGrid, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, elementGrid, rowGrid, type Tensor } from './kernel.ts';
+import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
+import type { Random } from '../core/prng.ts';
+import { addAt, at, dot, plus } from './truth.ts';
 
 const forward = defineKernel({
   shader: 'rms_norm',
@@ -79,6 +81,128 @@ export function rmsNormWeightGradientDispatch(of: {
     weightGradientKernel,
     { input, inverse_rms: inverseRms, output_gradient: outputGradient, weight_gradient: weightGradient },
     { rows, width, accumulate: accumulate ? 1 : 0 },
-    gridOf(width, 64),
+    elementGrid(width),
   );
+}
+
+export const rmsNormKernels = [forward, inputGradientKernel, weightGradientKernel];
+
+export function rmsNormTruth(
+  input: Float64Array,
+  weight: Float64Array,
+  epsilon: number,
+): { output: Float64Array; inverseRms: Float64Array } {
+  const width = weight.length;
+  const inverseRms = Float64Array.from(
+    { length: input.length / width },
+    (_, row) => 1 / Math.sqrt(dot(input, row * width, input, row * width, width) / width + epsilon),
+  );
+  const output = input.map(
+    (value, index) => value * at(weight, index % width) * at(inverseRms, Math.floor(index / width)),
+  );
+  return { output, inverseRms };
+}
+
+export function rmsNormGradientTruth(
+  input: Float64Array,
+  weight: Float64Array,
+  epsilon: number,
+  outputGradient: Float64Array,
+): { inputGradient: Float64Array; weightGradient: Float64Array } {
+  const width = weight.length;
+  const { inverseRms } = rmsNormTruth(input, weight, epsilon);
+  const scaled = outputGradient.map((value, index) => value * at(weight, index % width));
+  const weightGradient = new Float64Array(width);
+  const inputGradient = input.map((value, index) => {
+    const row = Math.floor(index / width);
+    const scale = at(inverseRms, row);
+    addAt(weightGradient, index % width, at(outputGradient, index) * value * scale);
+    const mean = dot(scaled, row * width, input, row * width, width) / width;
+    return scale * at(scaled, index) - value * scale ** 3 * mean;
+  });
+  return { inputGradient, weightGradient };
+}
+
+export const rmsNormTolerance: Tolerance = {
+  absolute: 2e-5,
+  relative: 4e-6,
+  reason: 'WGSL lets 1 / sqrt be a few units off in the last place, and rows sum up to 315 f32',
+};
+
+export function rmsNormCases(random: Random): KernelCase[] {
+  return [
+    { rows: 1, width: 1 },
+    { rows: 3, width: 315 },
+    { rows: 65, width: 97 },
+  ].flatMap((sizes, index): KernelCase[] => {
+    const { rows, width } = sizes;
+    const epsilon = 1e-5;
+    const input = normals(random, rows * width);
+    const weight = normals(random, width);
+    const outputGradient = normals(random, rows * width);
+    const inputBefore = normals(random, rows * width);
+    const weightBefore = normals(random, width);
+    const accumulate = index === 1;
+    const truth = rmsNormTruth(toF64(input), toF64(weight), epsilon);
+    const gradient = rmsNormGradientTruth(toF64(input), toF64(weight), epsilon, toF64(outputGradient));
+    const inverseRms = Float32Array.from(truth.inverseRms);
+    const title = `rows ${rows}, width ${width}`;
+    const gradientTitle = accumulate ? `${title}, added` : title;
+    return [
+      {
+        kernel: forward.name,
+        title,
+        tensors: { input, weight, output: new Float32Array(rows * width), inverseRms: new Float32Array(rows) },
+        dispatches: (of) => [
+          rmsNormDispatch({
+            input: of('input'),
+            weight: of('weight'),
+            output: of('output'),
+            inverseRms: of('inverseRms'),
+            ...sizes,
+            epsilon,
+          }),
+        ],
+        expected: { ...truth },
+        tolerance: rmsNormTolerance,
+      },
+      {
+        kernel: inputGradientKernel.name,
+        title: gradientTitle,
+        tensors: { input, weight, inverseRms, outputGradient, inputGradient: inputBefore },
+        dispatches: (of) => [
+          rmsNormInputGradientDispatch({
+            input: of('input'),
+            weight: of('weight'),
+            inverseRms: of('inverseRms'),
+            outputGradient: of('outputGradient'),
+            inputGradient: of('inputGradient'),
+            ...sizes,
+            accumulate,
+          }),
+        ],
+        expected: { inputGradient: accumulate ? plus(gradient.inputGradient, inputBefore) : gradient.inputGradient },
+        tolerance: rmsNormTolerance,
+      },
+      {
+        kernel: weightGradientKernel.name,
+        title: gradientTitle,
+        tensors: { input, inverseRms, outputGradient, weightGradient: weightBefore },
+        dispatches: (of) => [
+          rmsNormWeightGradientDispatch({
+            input: of('input'),
+            inverseRms: of('inverseRms'),
+            outputGradient: of('outputGradient'),
+            weightGradient: of('weightGradient'),
+            ...sizes,
+            accumulate,
+          }),
+        ],
+        expected: {
+          weightGradient: accumulate ? plus(gradient.weightGradient, weightBefore) : gradient.weightGradient,
+        },
+        tolerance: rmsNormTolerance,
+      },
+    ];
+  });
 }

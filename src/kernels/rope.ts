@@ -5,8 +5,10 @@
  */
 
 import type { Dispatch } from './device.ts';
-import { gridOf } from './grid.ts';
-import { defineKernel, dispatchOf, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
+import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
+import type { Random } from '../core/prng.ts';
+import { at } from './truth.ts';
 
 const kernel = defineKernel({
   shader: 'rope',
@@ -48,6 +50,49 @@ export function ropeDispatch(of: {
     kernel,
     { table, values },
     { rows, tokens, heads, head_size: headSize, position_start: positionStart, inverse: inverse ? 1 : 0 },
-    gridOf((rows * heads * headSize) / 2, 64),
+    elementGrid((rows * heads * headSize) / 2),
   );
+}
+
+export const ropeKernels = [kernel];
+
+/** The turned copy of values [rows, heads, headSize]. */
+export function ropeTruth(
+  values: Float64Array,
+  sizes: { tokens: number; heads: number; headSize: number; positionStart?: number; base?: number; inverse?: boolean },
+): Float64Array {
+  const { tokens, heads, headSize, positionStart = 0, base = 10000, inverse = false } = sizes;
+  return values.map((value, index) => {
+    const dimension = index % headSize;
+    const position = positionStart + (Math.floor(index / (heads * headSize)) % tokens);
+    const angle = position * base ** (-(dimension - (dimension % 2)) / headSize) * (inverse ? -1 : 1);
+    const partner = at(values, index % 2 === 0 ? index + 1 : index - 1);
+    return value * Math.cos(angle) + partner * Math.sin(angle) * (index % 2 === 0 ? -1 : 1);
+  });
+}
+
+export const ropeTolerance: Tolerance = {
+  absolute: 2e-6,
+  relative: 1e-6,
+  reason: 'two products and a sum, with cosines and sines rounded to f32',
+};
+
+export function ropeCases(random: Random): KernelCase[] {
+  return [
+    { sequences: 1, tokens: 1, heads: 1, headSize: 2, positionStart: 0, inverse: false },
+    { sequences: 3, tokens: 65, heads: 3, headSize: 6, positionStart: 0, inverse: true },
+    { sequences: 2, tokens: 5, heads: 2, headSize: 48, positionStart: 315, inverse: false },
+  ].map((sizes): KernelCase => {
+    const { sequences, tokens, heads, headSize, positionStart, inverse } = sizes;
+    const rows = sequences * tokens;
+    const values = normals(random, rows * heads * headSize);
+    return {
+      kernel: kernel.name,
+      title: `${sequences} x ${tokens} tokens from ${positionStart}, ${heads} heads of ${headSize}${inverse ? ', inverse' : ''}`,
+      tensors: { table: ropeTable(positionStart + tokens, headSize), values },
+      dispatches: (of) => [ropeDispatch({ table: of('table'), values: of('values'), rows, ...sizes })],
+      expected: { values: ropeTruth(toF64(values), sizes) },
+      tolerance: ropeTolerance,
+    };
+  });
 }

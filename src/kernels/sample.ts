@@ -6,7 +6,10 @@
 
 import type { Dispatch } from './device.ts';
 import { gridOf } from './grid.ts';
-import { defineKernel, dispatchOf, rowGrid, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, rowGrid, rowInvocations, type Tensor } from './kernel.ts';
+import { normals, whole, type KernelCase, type Tolerance } from './test-case.ts';
+import { philox, u32ToUnit, type PhiloxKey, type Random } from '../core/prng.ts';
+import { at } from './truth.ts';
 
 const largest = defineKernel({
   shader: 'argmax',
@@ -21,7 +24,7 @@ const draw = defineKernel({
 const words = defineKernel({
   shader: 'sample',
   entryPoint: 'random_words',
-  tensors: ['>tokens:u32'],
+  tensors: ['logits', 'samples:u32', '>tokens:u32', '>log_probabilities'],
   numbers: ['rows', 'vocabulary', 'top_k', 'position', 'seed_low', 'seed_high', 'temperature:f32', 'top_p:f32'],
 });
 
@@ -72,18 +75,24 @@ export function sampleDispatch(
   );
 }
 
-/** Philox words for checking: tokens[4 i .. 4 i + 3] = philox([position, i, 0, 0], seed) for i below `rows`. */
+/**
+ * Philox words for checking: tokens[4 i .. 4 i + 3] = philox([position, samples[i], 0, 0], seed) for i below `rows`.
+ * `scratch` [1] is bound and not used.
+ */
 export function randomWordsDispatch(of: {
+  readonly samples: Tensor;
   readonly tokens: Tensor;
+  readonly scratch: Tensor;
   readonly rows: number;
   readonly seed: number;
   readonly position: number;
 }): Dispatch {
+  const { samples, tokens, scratch, rows } = of;
   return dispatchOf(
     words,
-    { tokens: of.tokens },
+    { logits: samples, samples, tokens, log_probabilities: scratch },
     sampleUniform({ ...of, vocabulary: 0, temperature: 1 }),
-    gridOf(of.rows, 64),
+    gridOf(rows, rowInvocations),
   );
 }
 
@@ -97,3 +106,151 @@ const sampleUniform = (of: SampleNumbers & { readonly rows: number; readonly voc
   temperature: of.temperature,
   top_p: of.topP ?? 1,
 });
+
+export const sampleKernels = [largest, draw, words];
+
+export const argmaxTruth = (row: ArrayLike<number>): number =>
+  Array.from(row).reduce((best, value, index) => (value > at(row, best) ? index : best), 0);
+
+const seedKey = (seed: number): PhiloxKey => [seed % 0x100000000, Math.floor(seed / 0x100000000)];
+
+/** The four words that a row's draw is made of; the draw is `u32ToUnit` of the first. */
+export const sampleWords = (seed: number, sample: number, position: number) =>
+  philox([position, sample, 0, 0], seedKey(seed));
+
+/**
+ * The token that a draw in [0, 1) gives: cut to the k largest (lower tokens first among equals), cut again to the
+ * smallest set that holds top-p of what is left, then walk what is kept by token number.
+ */
+export function sampleTruth(
+  logits: ArrayLike<number>,
+  unit: number,
+  of: { readonly temperature: number; readonly topK?: number; readonly topP?: number },
+): number {
+  if (of.temperature === 0) return argmaxTruth(logits);
+  const { topK = 0, topP = 1 } = of;
+  const largestLogit = at(logits, argmaxTruth(logits));
+  const weightOf = (token: number): number => Math.exp((at(logits, token) - largestLogit) / of.temperature);
+  const order = Array.from(logits, (_, token) => token).toSorted((a, b) => at(logits, b) - at(logits, a) || a - b);
+  const first = topK > 0 ? order.slice(0, topK) : order;
+  const wanted = topP * first.reduce((sum, token) => sum + weightOf(token), 0);
+  let held = 0;
+  const kept = first.filter((token, rank) => {
+    if (topP < 1 && rank > 0 && held >= wanted) return false;
+    held += weightOf(token);
+    return true;
+  });
+  const drawn = unit * held;
+  let walked = 0;
+  let chosen = at(kept, 0);
+  for (const token of kept.toSorted((a, b) => a - b)) {
+    if (walked > drawn) break;
+    if (weightOf(token) > 0) chosen = token;
+    walked += weightOf(token);
+  }
+  return chosen;
+}
+
+export const sampleTolerance: Tolerance = {
+  absolute: 2e-5,
+  relative: 2e-6,
+  reason:
+    'log-probabilities of logits up to 20 apart; tokens must be equal, as the seeds keep draws clear of the borders',
+};
+
+export function sampleCases(random: Random): KernelCase[] {
+  return [...argmaxCases(random), ...drawCases(random), wordsCase(random)];
+}
+
+function argmaxCases(random: Random): KernelCase[] {
+  return [
+    { rows: 1, width: 1 },
+    { rows: 3, width: 315 },
+    { rows: 65, width: 97 },
+  ].map(({ rows, width }): KernelCase => {
+    // Few different values, so that most rows hold equals.
+    const values = normals(random, rows * width).map((value) => Math.round(value * 2));
+    return {
+      kernel: largest.name,
+      title: `rows ${rows}, width ${width}, many equals`,
+      tensors: { values, indices: new Uint32Array(rows) },
+      dispatches: (of) => [argmaxDispatch({ values: of('values'), indices: of('indices'), rows, width })],
+      expected: {
+        indices: Uint32Array.from({ length: rows }, (_, row) =>
+          argmaxTruth(values.subarray(row * width, (row + 1) * width)),
+        ),
+      },
+      tolerance: sampleTolerance,
+    };
+  });
+}
+
+function drawCases(random: Random): KernelCase[] {
+  return [
+    { rows: 1, vocabulary: 1, temperature: 1 },
+    { rows: 65, vocabulary: 97, temperature: 0 },
+    { rows: 65, vocabulary: 97, temperature: 0.7 },
+    { rows: 65, vocabulary: 315, temperature: 1, topK: 3 },
+    { rows: 65, vocabulary: 315, temperature: 1.3, topP: 0.8 },
+    { rows: 65, vocabulary: 97, temperature: 1, topK: 10, topP: 0.9, equals: true },
+    { rows: 3, vocabulary: 2179, temperature: 1, topK: 40, topP: 0.95 },
+    { rows: 3, vocabulary: 97, temperature: 1, topP: 0 },
+  ].map(({ rows, vocabulary, equals = false, ...cuts }): KernelCase => {
+    const plain = normals(random, rows * vocabulary, 2);
+    const logits = equals ? plain.map((value) => Math.round(value)) : plain;
+    const samples = whole(random, rows, 1000);
+    const seed = random.u32() * 0x100000 + 12345;
+    const position = random.below(2048);
+    const rowOf = (row: number): Float32Array => logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+    const tokens = Uint32Array.from(samples, (sample, row) =>
+      sampleTruth(rowOf(row), u32ToUnit(sampleWords(seed, sample, position)[0]), cuts),
+    );
+    const logProbabilities = Float64Array.from(tokens, (token, row) => {
+      const own = Array.from(rowOf(row));
+      return at(own, token) - Math.log(own.reduce((sum, logit) => sum + Math.exp(logit), 0));
+    });
+    return {
+      kernel: draw.name,
+      title: `rows ${rows}, vocabulary ${vocabulary}, ${JSON.stringify(cuts)}${equals ? ', equals' : ''}`,
+      tensors: { logits, samples, tokens: new Uint32Array(rows), logProbabilities: new Float32Array(rows) },
+      dispatches: (of) => [
+        sampleDispatch({
+          logits: of('logits'),
+          samples: of('samples'),
+          tokens: of('tokens'),
+          logProbabilities: of('logProbabilities'),
+          rows,
+          vocabulary,
+          seed,
+          position,
+          ...cuts,
+        }),
+      ],
+      expected: { tokens, logProbabilities },
+      tolerance: sampleTolerance,
+    };
+  });
+}
+
+function wordsCase(random: Random): KernelCase {
+  const samples = Uint32Array.from({ length: 315 }, () => random.u32());
+  const seed = 0x1f_ffff_ffff_fff7;
+  const position = 0xdeadbeef;
+  return {
+    kernel: words.name,
+    title: '315 samples, equal to the CPU',
+    tensors: { samples, tokens: new Uint32Array(4 * samples.length), scratch: new Float32Array(1) },
+    dispatches: (of) => [
+      randomWordsDispatch({
+        samples: of('samples'),
+        tokens: of('tokens'),
+        scratch: of('scratch'),
+        rows: samples.length,
+        seed,
+        position,
+      }),
+    ],
+    expected: { tokens: Uint32Array.from([...samples].flatMap((sample) => sampleWords(seed, sample, position))) },
+    tolerance: sampleTolerance,
+  };
+}

@@ -1,0 +1,63 @@
+// Index of the largest value of each row, the lowest among equals. One workgroup a row.
+
+override workgroup_size: u32 = 32;
+
+struct Arguments {
+  values_offset: u32,
+  indices_offset: u32,
+  rows: u32,
+  width: u32,
+}
+
+@group(0) @binding(0) var<uniform> args: Arguments;
+@group(0) @binding(1) var<storage, read> values: array<f32>;
+@group(0) @binding(2) var<storage, read_write> indices: array<u32>;
+
+// An unsigned number that orders as the float does; both zeros are equal, and what is no number comes last.
+fn order_key(value: f32) -> u32 {
+  var bits = bitcast<u32>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) {
+    return 0u;
+  }
+  if (bits == 0x80000000u) {
+    bits = 0u;
+  }
+  return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
+}
+
+var<workgroup> keys: array<u32, workgroup_size>;
+var<workgroup> places: array<u32, workgroup_size>;
+
+@compute @workgroup_size(workgroup_size)
+fn main(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let row = group.y * groups.x + group.x;
+  if (row >= args.rows) {
+    return;
+  }
+  let start = args.values_offset + row * args.width;
+  var best_key = 0u;
+  var best_place = lane;
+  for (var column = lane; column < args.width; column += workgroup_size) {
+    let key = order_key(values[start + column]);
+    if (key > best_key) {
+      best_key = key;
+      best_place = column;
+    }
+  }
+  keys[lane] = best_key;
+  places[lane] = best_place;
+  workgroupBarrier();
+  if (lane == 0u) {
+    for (var other = 1u; other < workgroup_size; other++) {
+      if (keys[other] > best_key || (keys[other] == best_key && places[other] < best_place)) {
+        best_key = keys[other];
+        best_place = places[other];
+      }
+    }
+    indices[args.indices_offset + row] = best_place;
+  }
+}

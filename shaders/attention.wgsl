@@ -1,0 +1,108 @@
+// Causal attention. One invocation a query row, head and tile of 16 dimensions; keys in blocks of four with a running
+// maximum (online softmax). The scores are computed again by each tile, which spares shared memory and any large
+// buffer.
+
+override workgroup_size: u32 = 64;
+
+struct Arguments {
+  query_offset: u32,
+  key_offset: u32,
+  value_offset: u32,
+  output_offset: u32,
+  log_sum_exp_offset: u32,
+  sequences: u32,
+  tokens: u32,
+  position_start: u32,
+  positions_max: u32,
+  heads: u32,
+  kv_heads: u32,
+  head_size: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Arguments;
+@group(0) @binding(1) var<storage, read> query: array<f32>;
+@group(0) @binding(2) var<storage, read> key: array<f32>;
+@group(0) @binding(3) var<storage, read> value: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+@group(0) @binding(5) var<storage, read_write> log_sum_exp: array<f32>;
+
+fn value_at(start: u32, dimensions: vec4u) -> vec4f {
+  let at = vec4u(start) + dimensions;
+  return vec4f(value[at.x], value[at.y], value[at.z], value[at.w]);
+}
+
+fn store_output(start: u32, first: vec4u, values: vec4f) {
+  for (var index = 0u; index < 4u; index++) {
+    if (first[index] < args.head_size) {
+      output[start + first[index]] = values[index];
+    }
+  }
+}
+
+@compute @workgroup_size(workgroup_size)
+fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let index = global.y * groups.x * workgroup_size + global.x;
+  let tiles = (args.head_size + 15u) / 16u;
+  let row = index / tiles;
+  if (row >= args.sequences * args.tokens * args.heads) {
+    return;
+  }
+  let head = row % args.heads;
+  let token = row / args.heads % args.tokens;
+  let sequence = row / (args.heads * args.tokens);
+  let kv_head = head / (args.heads / args.kv_heads);
+  let kv_width = args.kv_heads * args.head_size;
+  let kv_start = sequence * args.positions_max * kv_width + kv_head * args.head_size;
+  let query_start = args.query_offset + row * args.head_size;
+  let keys = args.position_start + token + 1u;
+  // Dimensions beyond the head repeat its last one; they are summed and not stored.
+  let last = vec4u(args.head_size - 1u);
+  let first = vec4u(index % tiles * 16u) + vec4u(0u, 1u, 2u, 3u);
+  let dimensions0 = min(first, last);
+  let dimensions1 = min(first + 4u, last);
+  let dimensions2 = min(first + 8u, last);
+  let dimensions3 = min(first + 12u, last);
+  var sum0 = vec4f();
+  var sum1 = vec4f();
+  var sum2 = vec4f();
+  var sum3 = vec4f();
+  var largest = -3.0e38;
+  var weight_sum = 0.0;
+  for (var key_first = 0u; key_first < keys; key_first += 4u) {
+    let positions = vec4u(key_first) + vec4u(0u, 1u, 2u, 3u);
+    let starts = vec4u(kv_start) + min(positions, vec4u(keys - 1u)) * kv_width;
+    let at = starts + args.key_offset;
+    var scores = vec4f();
+    for (var dimension = 0u; dimension < args.head_size; dimension++) {
+      let four = vec4f(key[at.x + dimension], key[at.y + dimension], key[at.z + dimension], key[at.w + dimension]);
+      scores = fma(vec4f(query[query_start + dimension]), four, scores);
+    }
+    scores = select(vec4f(-3.0e38), scores * args.scale, positions < vec4u(keys));
+    let new_largest = max(largest, max(max(scores.x, scores.y), max(scores.z, scores.w)));
+    let keep = exp(largest - new_largest);
+    let weights = select(vec4f(), exp(scores - new_largest), positions < vec4u(keys));
+    largest = new_largest;
+    weight_sum = weight_sum * keep + (weights.x + weights.y + weights.z + weights.w);
+    sum0 *= keep;
+    sum1 *= keep;
+    sum2 *= keep;
+    sum3 *= keep;
+    for (var index_of_four = 0u; index_of_four < 4u; index_of_four++) {
+      let weight = vec4f(weights[index_of_four]);
+      let start = args.value_offset + starts[index_of_four];
+      sum0 = fma(weight, value_at(start, dimensions0), sum0);
+      sum1 = fma(weight, value_at(start, dimensions1), sum1);
+      sum2 = fma(weight, value_at(start, dimensions2), sum2);
+      sum3 = fma(weight, value_at(start, dimensions3), sum3);
+    }
+  }
+  let start = args.output_offset + row * args.head_size;
+  store_output(start, first, sum0 / weight_sum);
+  store_output(start, first + 4u, sum1 / weight_sum);
+  store_output(start, first + 8u, sum2 / weight_sum);
+  store_output(start, first + 12u, sum3 / weight_sum);
+  if (index % tiles == 0u) {
+    log_sum_exp[args.log_sum_exp_offset + row] = largest + log(weight_sum);
+  }
+}

@@ -1,0 +1,51 @@
+/** Every kernel with its shader's declaration, and every case of the self-test, from one seed. */
+
+import { createRandom, type Random } from '../core/prng.ts';
+import { adamwCases, adamwKernels } from './adamw.ts';
+import { attentionDecodeCases, attentionDecodeKernels } from './attention-decode.ts';
+import { attentionCases, attentionKernels } from './attention.ts';
+import { crossEntropyCases, crossEntropyKernels } from './cross-entropy.ts';
+import { embeddingCases, embeddingKernels } from './embedding.ts';
+import type { Kernel } from './kernel.ts';
+import { matmulCases, matmulKernels } from './matmul.ts';
+import { reduceCases, reduceKernels } from './reduce.ts';
+import { rmsNormCases, rmsNormKernels } from './rms-norm.ts';
+import { ropeCases, ropeKernels } from './rope.ts';
+import { sampleCases, sampleKernels } from './sample.ts';
+import { siluGateCases, siluGateKernels } from './silu-gate.ts';
+import type { KernelCase } from './test-case.ts';
+import { vectorCases, vectorKernels } from './vector.ts';
+
+export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'numbers'>[] = [
+  ...embeddingKernels,
+  ...matmulKernels,
+  ...rmsNormKernels,
+  ...ropeKernels,
+  ...attentionKernels,
+  ...attentionDecodeKernels,
+  ...siluGateKernels,
+  ...vectorKernels,
+  ...crossEntropyKernels,
+  ...reduceKernels,
+  ...adamwKernels,
+  ...sampleKernels,
+];
+
+const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
+  embeddingCases,
+  matmulCases,
+  rmsNormCases,
+  ropeCases,
+  attentionCases,
+  attentionDecodeCases,
+  siluGateCases,
+  vectorCases,
+  crossEntropyCases,
+  reduceCases,
+  adamwCases,
+  sampleCases,
+];
+
+/** Each operation's cases come from a stream of their own, so that adding one leaves the others' numbers alone. */
+export const kernelCases = (seed: number): KernelCase[] =>
+  caseMakers.flatMap((make, stream) => make(createRandom(seed, stream)));
