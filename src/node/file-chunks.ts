@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { Bytes } from '../core/bytes.ts';
 import { isDigest, type Digest } from '../core/ids.ts';
 import { ChunkCorruptError, ChunkQuotaError, type ChunkStore, type DigestBytes } from '../protocol/ports.ts';
+import { isSystemError } from './system-error.ts';
 
 export interface FileChunksOptions {
   readonly folder: string;
@@ -86,9 +87,6 @@ async function readIfThere(path: string): Promise<Bytes | undefined> {
 }
 
 function asQuotaError(error: unknown, folder: string, bytes: number): unknown {
-  if (!isSystemError(error, 'ENOSPC') && !isSystemError(error, 'EDQUOT')) return error;
+  if (!isSystemError(error, 'ENOSPC', 'EDQUOT')) return error;
   return new ChunkQuotaError(`no room for ${bytes} bytes in ${folder}: the disk is full; free space or move --data`);
 }
-
-const isSystemError = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code;

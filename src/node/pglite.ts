@@ -14,7 +14,9 @@ export async function openPglite(folder: string): Promise<SqlDatabase> {
   return {
     ...connectionOf(database),
     transaction: (work) => database.transaction((transaction) => work(connectionOf(transaction))),
-    close: () => database.close(),
+    close: async () => {
+      if (!database.closed) await database.close();
+    },
   };
 }
 
