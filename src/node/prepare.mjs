@@ -46,8 +46,9 @@ export async function ensureInstalled() {
     if (isInstalled(root)) return;
     tell('installing packages (npm ci) ...');
     const [command, ...before] = npmCommand();
-    // The development packages are needed too: the site is built here and the demo drives a browser.
-    const status = run(command, [...before, 'ci', '--include=dev', '--no-audit', '--no-fund'], {
+    // The development packages are needed too: the site is built here and the demo drives a browser. The level is
+    // named, as `npm --silent` would otherwise silence the reason of a failure as well.
+    const status = run(command, [...before, 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=warn'], {
       shell: command === 'npm' && process.platform === 'win32',
     });
     if (status !== 0) throw new PrepareError('npm ci failed; its own lines above say why');
