@@ -42,4 +42,151 @@ export interface SubmitterMachine {
   job(job: JobId): SubmittedJob | undefined;
 }
 
-export declare function createSubmitter(): SubmitterMachine;
+export function createSubmitter(): SubmitterMachine {
+  return new Submitter();
+}
+
+/** Runs in one `watch` message; what does not fit is sent to us again and ignored. */
+const runsMax = 2_000;
+
+interface Followed {
+  readonly job: JobId;
+  /** Known while the hub has not taken the job yet. */
+  readonly signature: string | undefined;
+  readonly units: number;
+  readonly have: Set<number>;
+  taken: boolean;
+  refused: boolean;
+  state: JobState | undefined;
+}
+
+class Submitter implements SubmitterMachine {
+  private readonly jobs = new Map<JobId, Followed>();
+  private linked = false;
+  private effects: SubmitterEffect[] = [];
+
+  receive(input: SubmitterInput): readonly SubmitterEffect[] {
+    this.handle(input);
+    const effects = this.effects;
+    this.effects = [];
+    return effects;
+  }
+
+  job(job: JobId): SubmittedJob | undefined {
+    const followed = this.jobs.get(job);
+    if (followed === undefined) return undefined;
+    const { state, have, refused, taken } = followed;
+    const phase = refused ? 'refused' : taken ? (state?.state ?? 'waiting') : 'offering';
+    return { job, phase, state, collected: have.size, finished: isFinished(followed) };
+  }
+
+  private handle(input: SubmitterInput): void {
+    switch (input.type) {
+      case 'submit': {
+        const { job, signature, units } = input;
+        return this.follow({ job, signature, units, have: new Set(), taken: false, refused: false, state: undefined });
+      }
+      case 'watch': {
+        const { job, units, have = [] } = input;
+        const base = { job, signature: undefined, units, taken: true, refused: false, state: undefined };
+        return this.follow({ ...base, have: new Set(have) });
+      }
+      case 'cancel':
+        return this.send({ type: 'cancel', job: input.job });
+      case 'list':
+        return this.send({ type: 'list-jobs' });
+      case 'linked':
+        this.linked = true;
+        for (const followed of this.jobs.values()) this.introduce(followed);
+        return;
+      case 'unlinked':
+        this.linked = false;
+        return;
+      case 'message':
+        return this.handleMessage(input.message);
+    }
+  }
+
+  private handleMessage(message: Message): void {
+    switch (message.type) {
+      case 'chunks-wanted':
+        if (this.jobs.has(message.job))
+          this.effects.push({ type: 'provide', job: message.job, digests: message.digests });
+        return;
+      case 'job-state': {
+        const followed = this.jobs.get(message.job);
+        if (followed === undefined) return;
+        followed.taken = true;
+        followed.state = message;
+        return this.changed(followed);
+      }
+      case 'unit-accepted':
+        return this.collect(message);
+      case 'jobs':
+        this.effects.push({ type: 'listed', jobs: message.jobs });
+        return;
+      case 'refused':
+        return this.refuse(message);
+      default:
+    }
+  }
+
+  private follow(followed: Followed): void {
+    this.jobs.set(followed.job, followed);
+    if (this.linked) this.introduce(followed);
+  }
+
+  /** Offers a job that the hub may not have; of others asks for what is missing. */
+  private introduce(followed: Followed): void {
+    const { job, signature, taken } = followed;
+    if (followed.refused || isFinished(followed)) return;
+    if (!taken && signature !== undefined) this.send({ type: 'submit', job, signature });
+    else this.send({ type: 'watch', job, have: runsOf(followed.have) });
+  }
+
+  private collect(accepted: MessageOf<'unit-accepted'>): void {
+    const followed = this.jobs.get(accepted.job);
+    if (followed === undefined || followed.have.has(accepted.unit)) return;
+    followed.have.add(accepted.unit);
+    this.effects.push({ type: 'collect', accepted });
+    this.changed(followed);
+  }
+
+  /** Offers are made one by one, so a refused one is the only one that the hub has not taken. */
+  private refuse({ what, reason }: MessageOf<'refused'>): void {
+    if (what !== 'submit' && what !== 'watch') return;
+    for (const followed of this.jobs.values()) {
+      if (followed.refused || followed.state !== undefined) continue;
+      followed.refused = true;
+      this.effects.push({ type: 'refused', job: followed.job, reason });
+      return;
+    }
+  }
+
+  private changed(followed: Followed): void {
+    this.effects.push({ type: 'changed', job: followed.job, finished: isFinished(followed) });
+  }
+
+  private send(message: Message): void {
+    if (this.linked) this.effects.push({ type: 'send', message });
+  }
+}
+
+/** Done with all units here; failed and cancelled jobs bring no more. */
+function isFinished({ state, have }: Followed): boolean {
+  if (state === undefined) return false;
+  if (state.state === 'failed' || state.state === 'cancelled') return true;
+  return state.state === 'done' && (state.program === 'train' || have.size >= state.units);
+}
+
+/** Numbers as runs `[first, length]` in rising order. */
+export function runsOf(units: Iterable<number>): [number, number][] {
+  const runs: [number, number][] = [];
+  for (const unit of [...units].toSorted((a, b) => a - b)) {
+    const last = runs.at(-1);
+    if (last !== undefined && last[0] + last[1] === unit) last[1]++;
+    else if (runs.length === runsMax) break;
+    else runs.push([unit, 1]);
+  }
+  return runs;
+}
