@@ -1,0 +1,177 @@
+/**
+ * The compute worker without the worker: one device, a few open programs, units one after another. A lost device is
+ * replaced before the next unit; the unit that lost it fails with the reason. What a program computes is the program's
+ * matter, and where bytes come from the host's.
+ */
+
+import type { Bytes } from '../../core/bytes.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { JobId } from '../../core/ids.ts';
+import { DeviceError, type Device } from '../../kernels/device.ts';
+import type { ProgramName } from '../../protocol/manifest.ts';
+import type { DeviceDescription } from '../../protocol/messages.ts';
+import type { Chunks } from '../../protocol/ports.ts';
+import type { OpenProgram, OpenProgramFunction } from '../../programs/program.ts';
+import { UnitAbortedError } from '../../programs/shader.ts';
+import type { ComputeApi, ComputeHost, ComputeOptions, UnitCall } from './compute-api.ts';
+
+/** The part of an opened device that the service needs. */
+export interface ServiceDevice {
+  readonly device: Device;
+  readonly description: DeviceDescription;
+  setDuty(fraction: number): void;
+  busyMs(): number;
+  readonly lost: Promise<string>;
+  close(): void;
+}
+
+export interface ServiceParts {
+  readonly openDevice: (options: ComputeOptions) => Promise<ServiceDevice>;
+  readonly programs: Readonly<Partial<Record<ProgramName, OpenProgramFunction>>>;
+  readonly clock: Clock;
+  /** Present in builds that may lie. */
+  readonly lie?: (result: Bytes) => Bytes;
+}
+
+/** Jobs whose programs stay open: their buffers hold GPU memory, opening them again costs a compile and uploads. */
+const openProgramsMax = 4;
+/** A host shows progress to people; more often would only cost messages. */
+const progressMsMin = 100;
+
+interface OpenJob {
+  readonly program: OpenProgram;
+  readonly name: ProgramName;
+  /** The program reads chunks through this, so that each unit's reads carry its own call. */
+  readonly reads: { call: number };
+}
+
+export function createComputeService({ openDevice, programs, clock, lie }: ServiceParts): ComputeApi {
+  let host: ComputeHost | undefined;
+  let options: ComputeOptions = {};
+  let opened: ServiceDevice | undefined;
+  let duty = 1;
+  /** Least recently used first. */
+  const jobs = new Map<JobId, OpenJob>();
+  const aborts = new Map<number, AbortController>();
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const inTurn = <T>(task: () => Promise<T>): Promise<T> => {
+    const result = turn.then(task);
+    turn = result.catch(() => undefined);
+    return result;
+  };
+  const ready = async (): Promise<ServiceDevice> => {
+    if (opened !== undefined) return opened;
+    const device = await openDevice(options);
+    device.setDuty(duty);
+    opened = device;
+    void device.lost.then(() => {
+      if (opened !== device) return;
+      opened = undefined;
+      // Their buffers went with the device.
+      jobs.clear();
+    });
+    return device;
+  };
+  const closeJob = (job: JobId): void => {
+    jobs.get(job)?.program.close();
+    jobs.delete(job);
+  };
+  /** The program to give up first: a training seat's optimiser state lives in its program, so that one goes last. */
+  const evictable = (): JobId | undefined => {
+    const all = [...jobs];
+    return (all.find(([, { name }]) => name !== 'train') ?? all[0])?.[0];
+  };
+  const evictOne = (): boolean => {
+    const job = evictable();
+    if (job !== undefined) closeJob(job);
+    return job !== undefined;
+  };
+
+  const openJob = async (unit: UnitCall, device: Device): Promise<OpenJob> => {
+    const found = jobs.get(unit.job);
+    if (found !== undefined) {
+      jobs.delete(unit.job);
+      jobs.set(unit.job, found);
+      return found;
+    }
+    const name = unit.manifest.program;
+    const open = programs[name];
+    if (open === undefined) throw new Error(`this volunteer has no program ${name}; reload the page for a newer one`);
+    while (jobs.size >= openProgramsMax) evictOne();
+    const reads = { call: unit.call };
+    const chunks = chunksOf(reads);
+    for (;;) {
+      try {
+        const job = { program: await open(unit.manifest, device, chunks), name, reads };
+        jobs.set(unit.job, job);
+        return job;
+      } catch (error) {
+        // It may fit once another job's buffers are gone.
+        if (!(error instanceof DeviceError) || opened?.device !== device || !evictOne()) throw error;
+      }
+    }
+  };
+  const chunksOf = (reads: { readonly call: number }): Chunks => {
+    const readRange: Chunks['readRange'] = (artifact, start, end) => {
+      if (host === undefined) throw new Error('the compute worker was not opened');
+      return host.readRange(reads.call, artifact, start, end);
+    };
+    return { readRange, read: (artifact) => readRange(artifact, 0, artifact.bytes) };
+  };
+  const progressOf = (call: number): ((done: number) => void) => {
+    let last = Number.NEGATIVE_INFINITY;
+    return (done) => {
+      if (clock.now() - last < progressMsMin && done < 1) return;
+      last = clock.now();
+      host?.progress(call, done).catch(() => undefined);
+    };
+  };
+
+  const run = async (unit: UnitCall, signal: AbortSignal): Promise<Bytes> => {
+    if (signal.aborted) throw new UnitAbortedError(`unit ${unit.unit} was aborted`);
+    const { device } = await ready();
+    const job = await openJob(unit, device);
+    job.reads.call = unit.call;
+    const { seat } = unit;
+    const request = {
+      unit: unit.unit,
+      signal,
+      progress: progressOf(unit.call),
+      ...(seat === undefined ? {} : { seat }),
+    };
+    const result = await job.program.run(request);
+    return options.lie === true && lie !== undefined ? lie(result) : result;
+  };
+
+  return {
+    async open(newHost, newOptions) {
+      if (newOptions.lie === true && lie === undefined) throw new Error('this build cannot lie');
+      host = newHost;
+      options = newOptions;
+      duty = newOptions.duty ?? 1;
+      return (await ready()).description;
+    },
+    async runUnit(unit) {
+      const abort = new AbortController();
+      aborts.set(unit.call, abort);
+      try {
+        return await inTurn(() => run(unit, abort.signal));
+      } finally {
+        aborts.delete(unit.call);
+      }
+    },
+    async abort(call) {
+      aborts.get(call)?.abort();
+    },
+    closeJob: (job) => inTurn(async () => closeJob(job)),
+    async setDuty(fraction) {
+      duty = fraction;
+      opened?.setDuty(fraction);
+    },
+    async usage() {
+      const { buffers, bytes } = opened?.device.usage() ?? { buffers: 0, bytes: 0 };
+      return { openPrograms: jobs.size, buffers, bytes, busyMs: opened?.busyMs() ?? 0 };
+    },
+  };
+}
