@@ -40,13 +40,17 @@ export interface PeerListener extends Listener {
 
 /** Bulk's stream; PeerJS's channel takes 0 or 1, by DTLS role. */
 const bulkChannelId = 10;
+/** How often a connection that died early is dialled. */
+const attemptsMax = 3;
 /** Setting up takes about a second for ten pairs at once on a small machine. */
 const openMsMax = 20_000;
 /** How long a closed link may still send what it has queued, the reason for closing above all. */
 const flushMsMax = 1_000;
 
 /** Registers at the signalling server; rejects with one line where it cannot be reached or refuses the id. */
-export async function openPeerListener(options: PeerOptions): Promise<PeerListener> {
+export const openPeerListener = (options: PeerOptions): Promise<PeerListener> => listen(options, true);
+
+async function listen(options: PeerOptions, stays: boolean): Promise<PeerListener> {
   const peer = await register(options);
   const waiting: Link[] = [];
   const links = new Set<Link>();
@@ -59,7 +63,7 @@ export async function openPeerListener(options: PeerOptions): Promise<PeerListen
     return link;
   };
   peer.on('connection', (connection) => {
-    openLink(connection).then(
+    openLink(peer, connection).then(
       (link) => {
         if (closed) return link.close('the listener closed');
         keep(link);
@@ -70,7 +74,9 @@ export async function openPeerListener(options: PeerOptions): Promise<PeerListen
       () => {},
     );
   });
-  reconnectSignalling(peer, options, () => closed);
+  // What fails is told by `disconnected` or by a dial that never opens; without a listener nothing else happens.
+  peer.on('error', () => {});
+  if (stays) reconnectSignalling(peer, options, () => closed);
 
   return {
     onLink(call) {
@@ -87,9 +93,12 @@ export async function openPeerListener(options: PeerOptions): Promise<PeerListen
   };
 }
 
-/** One link to `remote`; this peer leaves the signalling server when the link closes. */
+/**
+ * One link to `remote`; this peer leaves the signalling server when the link closes. A peer id has one holder at a time:
+ * who wants several links under one id opens a listener and dials from it.
+ */
 export async function dialPeer(options: PeerOptions & { readonly remote: PeerId }): Promise<FramedLink> {
-  const listener = await openPeerListener(options);
+  const listener = await listen(options, false);
   try {
     const link = await listener.dial(options.remote);
     link.onClose(() => void setTimeout(() => void listener.close(), flushMsMax));
@@ -140,8 +149,6 @@ async function register(options: PeerOptions): Promise<Peer> {
 function reconnectSignalling(peer: Peer, options: PeerOptions, isClosed: () => boolean): void {
   let delay = reconnectMsMin;
   peer.on('open', () => (delay = reconnectMsMin));
-  // What fails is told by `disconnected` or by a dial that never opens; without a listener nothing else happens.
-  peer.on('error', () => {});
   peer.on('disconnected', () => {
     if (isClosed()) return;
     const retry = async (): Promise<void> => {
@@ -155,28 +162,24 @@ function reconnectSignalling(peer: Peer, options: PeerOptions, isClosed: () => b
   });
 }
 
+/** Dials; a connection that dies while it is set up is tried again, as offers and first packets may race on a fast network. */
 async function connect(peer: Peer, remote: PeerId): Promise<FramedLink> {
   const options: PeerConnectOption = { serialization: 'raw', reliable: true, label: 'control' };
-  if (peer.disconnected) throw new LinkClosedError(`peer ${remote}: not connected to the signalling server now`);
-  const unavailable = new Promise<never>((_resolve, reject) => {
-    const failed = (error: Error): void => {
-      if (!error.message.includes(remote)) return;
-      peer.off('error', failed);
-      reject(new LinkClosedError(`peer ${remote}: nobody answers at the signalling server`));
-    };
-    peer.on('error', failed);
-  });
-  const connection = peer.connect(remote, options);
-  try {
-    return await Promise.race([openLink(connection), unavailable]);
-  } catch (error) {
-    connection.close();
-    throw error;
+  for (let attempt = 1; ; attempt++) {
+    if (peer.disconnected) throw new LinkClosedError(`peer ${remote}: not connected to the signalling server now`);
+    try {
+      return await openLink(peer, peer.connect(remote, options));
+    } catch (error) {
+      if (!(error instanceof SetupError) || attempt === attemptsMax) throw error;
+    }
   }
 }
 
+/** The connection died before both of its channels were open. */
+class SetupError extends LinkClosedError {}
+
 /** A link on a PeerJS connection, once both of its channels are open. */
-async function openLink(connection: DataConnection): Promise<FramedLink> {
+async function openLink(peer: Peer, connection: DataConnection): Promise<FramedLink> {
   const pc = connection.peerConnection;
   const bulk = pc.createDataChannel('bulk', { negotiated: true, id: bulkChannelId, ordered: true });
   bulk.binaryType = 'arraybuffer';
@@ -186,7 +189,7 @@ async function openLink(connection: DataConnection): Promise<FramedLink> {
   connection.on('data', (data) => take('control', data));
   bulk.addEventListener('message', (event: MessageEvent<unknown>) => take('bulk', event.data));
 
-  await bothOpen(connection, bulk);
+  await bothOpen(peer, connection, bulk);
   const facts = await describe(pc, connection.peer);
   const ends = createPeerTransport(connection, pc, bulk, facts);
   take = (lane, data) => ends.receive(data, lane);
@@ -195,23 +198,39 @@ async function openLink(connection: DataConnection): Promise<FramedLink> {
   return ends.link;
 }
 
-function bothOpen(connection: DataConnection, bulk: RTCDataChannel): Promise<void> {
+function bothOpen(peer: Peer, connection: DataConnection, bulk: RTCDataChannel): Promise<void> {
+  const pc = connection.peerConnection;
   const name = `peer ${connection.peer}`;
   return new Promise((resolve, reject) => {
-    const fail = (why: string): void => {
+    const settle = (error?: Error): void => {
       clearTimeout(timer);
+      peer.off('error', unavailable);
+      for (const event of ['open', 'error', 'close'] as const) connection.off(event);
+      pc.removeEventListener('connectionstatechange', changed);
+      if (error === undefined) return resolve();
       connection.close();
-      reject(new LinkClosedError(`${name}: ${why}`));
+      reject(error);
     };
-    const timer = setTimeout(() => fail(`no connection within ${openMsMax / 1000} s`), openMsMax);
+    const died = (): void => settle(new SetupError(`${name}: the connection closed while it was set up`));
     const check = (): void => {
-      if (!connection.open || bulk.readyState !== 'open') return;
-      clearTimeout(timer);
-      resolve();
+      if (connection.open && bulk.readyState === 'open') settle();
     };
+    const changed = (): void => {
+      if (pc.connectionState === 'closed' || pc.connectionState === 'failed') died();
+    };
+    const unavailable = (error: Error): void => {
+      if (!error.message.includes(connection.peer)) return;
+      settle(new LinkClosedError(`${name}: nobody answers at the signalling server`));
+    };
+    const timer = setTimeout(
+      () => settle(new LinkClosedError(`${name}: no connection within ${openMsMax / 1000} s`)),
+      openMsMax,
+    );
+    peer.on('error', unavailable);
+    pc.addEventListener('connectionstatechange', changed);
     connection.on('open', check);
-    connection.on('error', (error) => fail(error.message));
-    connection.on('close', () => fail('closed before it was open'));
+    connection.on('error', died);
+    connection.on('close', died);
     bulk.addEventListener('open', check);
     check();
   });
