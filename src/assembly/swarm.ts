@@ -6,9 +6,9 @@
 import type { Bytes } from '../core/bytes.ts';
 import { toHex } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
-import { InputError } from '../core/result.ts';
+import { expectInput, InputError } from '../core/result.ts';
 import type { JobId } from '../core/ids.ts';
-import { parseJobFile, type ShaderJobFile, type ShaderJobInput } from '../protocol/job-file.ts';
+import { parseJobFile, type ShaderJobInput } from '../protocol/job-file.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
 import type { JobState, MessageOf } from '../protocol/messages.ts';
 import type { ChunkStore, DigestBytes, Link } from '../protocol/ports.ts';
@@ -76,6 +76,8 @@ export interface MapResult {
 
 export interface Swarm {
   submit(job: ShaderJobInput, options?: SubmitOptions): Promise<SwarmJob>;
+  /** The same for a job file's parsed JSON, which people wrote: every field is checked. */
+  submitFile(value: unknown, options?: SubmitOptions): Promise<SwarmJob>;
   /** Runs the shader once for each value (the job's only `each` buffer), yielding results as they are accepted. */
   map(job: MapJob, values: Iterable<ArrayBufferView>, options?: SubmitOptions): AsyncIterable<MapResult>;
   /** Jobs that the hub knows, newest first. */
@@ -101,19 +103,14 @@ export async function openSwarm(parts: SwarmParts): Promise<Swarm> {
     ...(price === undefined ? {} : { price }),
   });
 
-  const submit = async (job: ShaderJobInput, options: SubmitOptions = {}): Promise<SwarmJob> => {
+  const submitFile = async (value: unknown, options: SubmitOptions = {}): Promise<SwarmJob> => {
     const where = options.where ?? 'job';
-    const parsed = parseJobFile(job, where);
-    if (!parsed.ok) throw new InputError(parsed.error.text);
-    if (parsed.value.program !== 'shader') throw new InputError(`${where}: program: not a shader job`);
-    return submitFile(parsed.value, options);
-  };
-
-  const submitFile = async (file: ShaderJobFile, options: SubmitOptions): Promise<SwarmJob> => {
+    const file = expectInput(parseJobFile(value, where));
+    if (file.program !== 'shader') throw new InputError(`${where}: program: not a shader job`);
     const read = readerOf(options.files);
     const prepare = prepareOptions(options);
     const prepared = await prepareShaderJob(file, read, prepare, parts.check);
-    const reduce = await readReduceFile(file, prepared.manifest.units, read, options.where ?? 'job');
+    const reduce = await readReduceFile(file, prepared.manifest.units, read, where);
     const handle = await submitter.submit(prepared, options.signal);
     const job = swarmJob(prepared, handle);
     if (reduce === undefined) return job;
@@ -131,8 +128,11 @@ export async function openSwarm(parts: SwarmParts): Promise<Swarm> {
     return { ...job, reduced };
   };
 
+  const submit = (job: ShaderJobInput, options?: SubmitOptions): Promise<SwarmJob> => submitFile(job, options);
+
   return {
     submit,
+    submitFile,
     map: (job, values, options) => mapValues(job, values, options, submit),
     jobs: () => submitter.list(),
     cancel: (job) => submitter.cancel(job),

@@ -169,6 +169,7 @@ async function openVolunteer(
         return;
       case 'abort':
         running.get(keyOf(effect.lease))?.abort.abort();
+        leaveUnit(effect.lease);
         return;
       case 'deliver':
         void deliver(effect);
@@ -242,9 +243,13 @@ async function openVolunteer(
       give({ type: 'compute-failed', lease: leaseKey(lease), reason: reason.slice(0, 2000) });
     } finally {
       running.delete(key);
-      if (current?.job === lease.job && current.unit === lease.unit) current = undefined;
+      leaveUnit(lease);
       show(machine);
     }
+  };
+
+  const leaveUnit = ({ job, unit }: LeaseKey): void => {
+    if (current?.job === job && current.unit === unit) current = undefined;
   };
 
   const deliver = async (effect: Extract<VolunteerEffect, { type: 'deliver' }>): Promise<void> => {

@@ -1,0 +1,109 @@
+/** `tabswarm hub` and `npm start`: runs a hub until it is told to stop. SIGTERM and SIGINT drain it first. */
+
+import { readFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { expectInput, InputError } from '../../core/result.ts';
+import { parseJson, v } from '../../core/schema.ts';
+import { ownCertificate, readCertificate } from '../certificate.ts';
+import { defaultDataFolder } from '../identity-file.ts';
+import { startHubServer, type HubServer } from '../hub-server.ts';
+import { siteFolder } from '../site-folder.ts';
+import { portOption } from './options.ts';
+
+interface HubFlags {
+  readonly port: number;
+  readonly host: string;
+  readonly data: string;
+  readonly https: boolean;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly ice?: string;
+}
+
+/** How long volunteers may finish what they hold after SIGTERM; what is left then is dealt again after the restart. */
+const drainMsMax = 10_000;
+
+export function register(program: Command): void {
+  program
+    .command('hub')
+    .description('coordinate volunteers and submitters, and serve the site')
+    .option('--port <number>', 'port to listen on; 0 takes a free one', portOption, 8787)
+    .option('--host <address>', 'address to listen on; 0.0.0.0 lets other machines in', '127.0.0.1')
+    .option('--data <folder>', 'where the log, chunks and keys are kept', defaultDataFolder())
+    .option('--https', 'serve https: other machines have WebGPU in secure contexts only', false)
+    .option('--cert <file>', 'certificate for --https (PEM); one is generated where it is left out')
+    .option('--key <file>', 'its private key (PEM)')
+    .option('--ice <file>', 'JSON list of ICE servers for WebRTC; none by default')
+    .action(run);
+}
+
+async function run(flags: HubFlags): Promise<void> {
+  const server = await startHubServer({
+    port: flags.port,
+    host: flags.host,
+    data: flags.data,
+    site: siteFolder(),
+    ...(await httpsOf(flags)),
+    ...(flags.ice === undefined ? {} : { iceServers: await readIceServers(flags.ice) }),
+    report: (line) => console.error(line),
+  });
+  for (const line of welcome(server, flags)) console.log(line);
+  await untilStopped(server);
+}
+
+async function httpsOf(flags: HubFlags): Promise<{ https?: { cert: string; key: string } }> {
+  if ((flags.cert === undefined) !== (flags.key === undefined))
+    throw new InputError('--cert and --key go together: give both or none');
+  if (!flags.https && flags.cert === undefined) return {};
+  const given = flags.cert !== undefined && flags.key !== undefined;
+  return { https: given ? await readCertificate(flags.cert, flags.key) : await ownCertificate(flags.data) };
+}
+
+const iceSchema = v.array(
+  v.strictObject({
+    urls: v.union([v.string(), v.array(v.string())]),
+    username: v.exactOptional(v.string()),
+    credential: v.exactOptional(v.string()),
+  }),
+);
+
+async function readIceServers(path: string) {
+  const text = await readFile(path, 'utf8').catch(() => {
+    throw new InputError(`--ice ${path}: cannot be read; give a JSON file like [{"urls": "stun:stun.example.org"}]`);
+  });
+  return expectInput(parseJson(iceSchema, text, path));
+}
+
+function welcome(server: HubServer, flags: HubFlags): string[] {
+  const scheme = server.url.split(':')[0] ?? 'http';
+  const reachable = flags.host === '0.0.0.0' || flags.host === '::' ? ownAddresses() : [];
+  const invites = [server.url, ...reachable.map((address) => `${scheme}://${address}:${server.port}/`)];
+  return [
+    `tabswarm hub ${server.account.slice(0, 8)} is open; its data is in ${join(flags.data, '')}`,
+    ...invites.map((url) => `invite volunteers: ${url}`),
+    `submit jobs:       npx tabswarm submit JOB.json --hub ${server.url} --wait`,
+    ...(reachable.length > 0 && scheme === 'http'
+      ? ['note: browsers on other machines have WebGPU over https only; start with --https or put a proxy in front']
+      : []),
+  ];
+}
+
+const ownAddresses = (): string[] =>
+  Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter((one) => one.family === 'IPv4' && !one.internal)
+    .map((one) => one.address);
+
+async function untilStopped(server: HubServer): Promise<void> {
+  const signal = new Promise<string>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+  });
+  const why = await Promise.race([signal, server.hub.broken]);
+  console.error(`${why}: no new leases; waiting for what volunteers hold`);
+  await server.hub.drain(drainMsMax);
+  await server.close();
+  // node-datachannel keeps threads that would hold the process.
+  process.exit(0);
+}

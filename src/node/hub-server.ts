@@ -1,0 +1,164 @@
+/**
+ * The hub in Node: the static site, signalling, sockets and `/healthz` on one HTTP server; the log in PGlite and chunks
+ * as files under the data folder, which one process owns at a time. It is a peer of its own signalling server, reached
+ * over the loopback, so that volunteers come by WebRTC and submitters by WebSocket to one coordinator.
+ */
+
+import { mkdir } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { systemClock } from '../adapters/clock/system-clock.ts';
+import { createIdentity, verifySignature } from '../adapters/crypto/identity.ts';
+import { sha256Large } from '../adapters/crypto/sha256-large.ts';
+import { openPeerListener } from '../adapters/net/peer-link.ts';
+import { createSqlStore } from '../adapters/store/sql-store.ts';
+import { startHub, type RunningHub } from '../assembly/hub.ts';
+import { assert } from '../core/assert.ts';
+import { createRandom } from '../core/prng.ts';
+import { createSignalToken, signalKey } from '../protocol/signal-token.ts';
+import { protocolVersion } from '../protocol/versions.ts';
+import type { HubView } from '../swarm/hub.ts';
+import { openFileChunks } from './file-chunks.ts';
+import { answerJson, startHttpServer } from './http-server.ts';
+import { loadAccountKeyFile } from './identity-file.ts';
+import { lockDataFolder } from './lock-file.ts';
+import { installRtcGlobals } from './net/rtc-globals.ts';
+import { createSignalling } from './net/signalling.ts';
+import { createSocketListener } from './net/socket-listener.ts';
+import { attachUpgrades, type UpgradeRoute } from './net/upgrades.ts';
+import { openPglite } from './pglite.ts';
+
+export interface HubServerOptions {
+  readonly port: number;
+  readonly host: string;
+  readonly data: string;
+  readonly site: string;
+  readonly https?: { readonly cert: string; readonly key: string };
+  readonly iceServers?: readonly {
+    readonly urls: string | string[];
+    readonly username?: string;
+    readonly credential?: string;
+  }[];
+  readonly report: (line: string) => void;
+}
+
+export interface HubServer {
+  readonly hub: RunningHub;
+  readonly port: number;
+  readonly url: string;
+  readonly account: string;
+  close(): Promise<void>;
+}
+
+const iceServersDefault: NonNullable<HubServerOptions['iceServers']> = [];
+
+export async function startHubServer(options: HubServerOptions): Promise<HubServer> {
+  await mkdir(options.data, { recursive: true });
+  const lock = await lockDataFolder(options.data);
+  const cleanup: (() => Promise<void> | void)[] = [() => lock.release()];
+  const closeAll = async (): Promise<void> => {
+    for (const close of cleanup.splice(0).toReversed()) await close();
+  };
+  try {
+    const identity = await createIdentity({ accountKey: await loadAccountKeyFile(options.data) });
+    const store = await createSqlStore(await openPglite(join(options.data, 'log')));
+    cleanup.push(() => store.close());
+    const chunks = await openFileChunks({ folder: join(options.data, 'chunks'), digestBytes: sha256Large });
+    cleanup.push(() => chunks.close());
+
+    let view: () => HubView | undefined = () => undefined;
+    const signalling = createSignalling({ path: '/signal' });
+    const sockets = createSocketListener({ path: '/socket' });
+    const server = await startHttpServer({
+      port: options.port,
+      host: options.host,
+      ...(options.https === undefined ? {} : { https: options.https }),
+      siteFolder: options.site,
+      health: () => healthOf(view()),
+      bootstrap: () => ({
+        version: protocolVersion,
+        peer: identity.peer,
+        account: identity.account,
+        signal: { url: 'signal' },
+        socket: 'socket',
+        iceServers: options.iceServers ?? iceServersDefault,
+      }),
+      routes: [
+        { path: '/signal', handle: signalling.httpHandler },
+        { path: '/jobs.json', handle: (_request, response) => answerJson(response, 200, jobsOf(view())) },
+      ],
+      upgrades: [signalling.route, sockets.route],
+    });
+    cleanup.push(
+      () => server.close(),
+      () => signalling.close(),
+    );
+
+    await installRtcGlobals();
+    // The hub reaches its own signalling over plain loopback: its certificate may be one that it does not trust itself.
+    const loopback = await startLoopback([signalling.route]);
+    cleanup.push(() => loopback.close());
+    const peers = await openPeerListener({
+      peer: identity.peer,
+      token: () => createSignalToken(identity, systemClock.now()),
+      signal: { host: '127.0.0.1', port: loopback.port, path: '/signal', key: signalKey, secure: false },
+      iceServers: (options.iceServers ?? iceServersDefault).map((one) => ({ ...one })),
+    });
+    const hub = await startHub({
+      identity,
+      verify: verifySignature,
+      digestOf: sha256Large,
+      store,
+      chunks,
+      listeners: [peers, sockets],
+      clock: systemClock,
+      random: createRandom(Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)),
+      unixSeconds: () => Math.floor(Date.now() / 1000),
+      report: options.report,
+    });
+    view = () => hub.view();
+    cleanup.push(() => hub.close());
+    return { hub, port: server.port, url: server.url, account: identity.account, close: closeAll };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** A server of this process for itself. */
+async function startLoopback(
+  routes: readonly UpgradeRoute[],
+): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const server = createServer((_request, response) => response.writeHead(404).end());
+  const detach = attachUpgrades(server, routes);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  assert(typeof address === 'object' && address !== null, 'a listening server has an address');
+  return {
+    port: address.port,
+    close: () =>
+      new Promise((resolve) => {
+        detach();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+const healthOf = (view: HubView | undefined) => ({
+  ok: view !== undefined,
+  draining: view?.draining ?? false,
+  volunteers: view?.volunteers.filter((one) => one.role === 'volunteer').length ?? 0,
+  jobs: view?.jobs.filter((job) => job.state === 'running' || job.state === 'waiting').length ?? 0,
+});
+
+/** What people see before they press Start: names and states, no inputs. */
+const jobsOf = (view: HubView | undefined) => ({
+  jobs:
+    view?.jobs
+      .slice(0, 100)
+      .map(({ job, name, program, state, units, accepted }) => ({ job, name, program, state, units, accepted })) ?? [],
+});
