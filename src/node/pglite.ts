@@ -4,6 +4,7 @@
  */
 
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { PGlite, type Transaction } from '@electric-sql/pglite';
 import type { SqlConnection, SqlDatabase, SqlRow, SqlValue } from '../adapters/store/sql-store.ts';
 
@@ -26,3 +27,6 @@ const connectionOf = (connection: PGlite | Transaction): SqlConnection => ({
     return rows;
   },
 });
+
+/** Where a hub's data folder holds its log. */
+export const logFolder = (dataFolder: string): string => join(dataFolder, 'log');
