@@ -2,11 +2,13 @@
 
 import { DeviceError } from '../../kernels/device.ts';
 
-/** The first sentence of a browser's many-lined message, without the trail of API calls that follows it. */
+/** What a browser's many-lined message says, with the binding that it is about, without the trail of API calls below. */
 export function oneLine(message: string): string {
   const lines = message.split('\n').map((line) => line.trim());
-  const said = lines.filter((line) => line !== '' && !line.startsWith('- While') && !line.startsWith('at '));
-  return said.join(' ').slice(0, 1000) || 'the browser gave no reason';
+  const said = lines.filter((line) => line !== '' && !line.startsWith('- While') && !line.startsWith('at ')).join(' ');
+  const place = /@group\(\d+\) @binding\(\d+\)/.exec(message)?.[0];
+  const text = place === undefined || said.includes(place) ? said : `${place}: ${said}`;
+  return text.slice(0, 1000) || 'the browser gave no reason';
 }
 
 export const textOf = (error: unknown): string => oneLine(error instanceof Error ? error.message : String(error));
