@@ -20,7 +20,16 @@ export const toolingFolder = join(root, '.tabswarm');
 const nodeVersionMin = [20, 19];
 
 /** Where built code comes from; tests are not part of it. */
-const sources = ['src', 'shaders', 'public', 'index.html', 'vite.config.ts', 'tsconfig.json', 'package-lock.json'];
+const sources = [
+  'src',
+  'bench',
+  'shaders',
+  'public',
+  'index.html',
+  'vite.config.ts',
+  'tsconfig.json',
+  'package-lock.json',
+];
 
 /** A reason to stop that is told in one line, without a stack. */
 export class PrepareError extends Error {
@@ -64,34 +73,42 @@ export function isInstalled(folder) {
   return installed !== undefined && installed >= (modifiedMs(join(folder, 'package-lock.json')) ?? 0);
 }
 
-/** Builds the site and the Node bundle when a source is newer than the last build. */
-export async function ensureBuilt() {
-  if (isBuilt()) return;
+/** What can be built: a folder in dist, what it is, the file that shows that it is there, and options for Vite. */
+const builds = {
+  site: { what: 'the site', shows: 'index.html', options: /** @type {string[]} */ ([]) },
+  'site-demo': { what: 'the site of the demo', shows: 'index.html', options: ['--mode', 'demo'] },
+  node: { what: 'the command line', shows: 'cli.js', options: ['--mode', 'node'] },
+};
+
+/**
+ * Builds what is named when a source is newer than its last build; without names all.
+ * @param {(keyof typeof builds)[]} [names]
+ */
+export async function ensureBuilt(names = ['site', 'site-demo', 'node']) {
+  if (names.every(isBuilt)) return;
   await withLock(join(toolingFolder, 'build.lock'), () => {
-    if (isBuilt()) return;
-    // Taken before the build: a file that changes meanwhile is built next time.
-    const stamp = sourceStamp(root);
-    const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js');
-    for (const [what, options] of /** @type {const} */ ([
-      ['the site', []],
-      ['the command line', ['--mode', 'node']],
-    ])) {
+    for (const name of names) {
+      if (isBuilt(name)) continue;
+      // Taken before the build: a file that changes meanwhile is built next time.
+      const stamp = sourceStamp(root);
+      const { what, options } = builds[name];
       tell(`building ${what} ...`);
+      const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js');
       const status = run(process.execPath, [vite, 'build', '--logLevel', 'warn', ...options]);
       if (status !== 0) throw new PrepareError(`building ${what} failed; the lines above say where`);
+      mkdirSync(join(root, 'dist'), { recursive: true });
+      writeFileSync(stampFile(name), stamp);
     }
-    mkdirSync(dirname(stampFile), { recursive: true });
-    writeFileSync(stampFile, stamp);
   });
 }
 
-const stampFile = join(root, 'dist', 'built.txt');
+/** @param {keyof typeof builds} name */
+const stampFile = (name) => join(root, 'dist', `${name}.txt`);
 
-function isBuilt() {
-  const complete = ['site/index.html', 'node/cli.js', 'built.txt'].every((path) =>
-    existsSync(join(root, 'dist', path)),
-  );
-  return complete && readFileSync(stampFile, 'utf8') === sourceStamp(root);
+/** @param {keyof typeof builds} name */
+function isBuilt(name) {
+  const complete = existsSync(join(root, 'dist', name, builds[name].shows)) && existsSync(stampFile(name));
+  return complete && readFileSync(stampFile(name), 'utf8') === sourceStamp(root);
 }
 
 /**
