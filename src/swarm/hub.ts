@@ -48,6 +48,8 @@ export interface HubMachine {
   tick(now: number): HubStep;
   /** A stream's durable state (`pool` or a job's id), equal to the fold of its facts; for `Store.snapshot`. */
   snapshot(stream: string): Json;
+  /** The live state behind `snapshot`, to look at and not to change. */
+  state(stream: string): object;
   streams(): readonly string[];
   view(): HubView;
 }
@@ -159,6 +161,12 @@ class Hub implements HubMachine {
     if (stream === poolStream) return poolSnapshot(this.pool);
     const coordinator = isJobId(stream) ? this.coordinators.get(stream) : undefined;
     return present(coordinator, `no stream ${stream}`).snapshot();
+  }
+
+  state(stream: string): object {
+    if (stream === poolStream) return this.pool;
+    const coordinator = isJobId(stream) ? this.coordinators.get(stream) : undefined;
+    return present(coordinator, `no stream ${stream}`).record;
   }
 
   streams(): readonly string[] {
