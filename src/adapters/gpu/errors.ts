@@ -20,13 +20,11 @@ const scopeTexts: Record<GPUErrorFilter, string> = {
   internal: 'the GPU driver failed',
 };
 
+/** Takes the promise of an error that some work may turn out to have had. */
+export type ReportError = (error: Promise<DeviceError | undefined>) => void;
+
 /** Runs `work` inside all three error scopes; `report` gets a promise of the first error, or of nothing. */
-export function inErrorScopes<T>(
-  device: GPUDevice,
-  what: string,
-  work: () => T,
-  report: (error: Promise<DeviceError | undefined>) => void,
-): T {
+export function inErrorScopes<T>(device: GPUDevice, what: string, work: () => T, report: ReportError): T {
   for (const name of scopeNames) device.pushErrorScope(name);
   try {
     return work();
