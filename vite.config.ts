@@ -10,10 +10,21 @@ import { defineConfig, type UserConfig } from 'vite';
 /** The pages of the site, and the frames that a widget opens. A page that is absent is not built. */
 const pages = ['index.html', 'widget.html', 'consent.html'].filter((page) => existsSync(page));
 
-const site = (outDir: string): UserConfig => ({
+/** How long which plugin took is no warning to anybody who just runs the demo. */
+const checks = { pluginTimings: false };
+
+/** `liar` is known while building, so that a site without the liar does not even contain its code. */
+const site = (outDir: string, liar: 'allowed' | 'refused'): UserConfig => ({
+  define: { 'import.meta.env.VITE_LIAR': JSON.stringify(liar) },
   base: './',
   worker: { format: 'es' },
-  build: { outDir, emptyOutDir: true, target: 'es2023', chunkSizeWarningLimit: 1500, rollupOptions: { input: pages } },
+  build: {
+    outDir,
+    emptyOutDir: true,
+    target: 'es2023',
+    chunkSizeWarningLimit: 1500,
+    rollupOptions: { input: pages, checks },
+  },
 });
 
 const node: UserConfig = {
@@ -25,6 +36,7 @@ const node: UserConfig = {
     copyPublicDir: false,
     minify: false,
     rollupOptions: {
+      checks,
       input: { cli: 'src/node/cli.ts', bench: 'bench/run.ts' },
       output: { entryFileNames: '[name].js' },
     },
@@ -32,10 +44,6 @@ const node: UserConfig = {
 };
 
 export default defineConfig(({ mode }) => {
-  // Vite hands variables of the environment to the code; only the demo's build may say this one.
-  delete process.env['VITE_LIAR'];
   if (mode === 'node') return node;
-  if (mode !== 'demo') return site('dist/site');
-  process.env['VITE_LIAR'] = 'allowed';
-  return site('dist/site-demo');
+  return mode === 'demo' ? site('dist/site-demo', 'allowed') : site('dist/site', 'refused');
 });
