@@ -1,3 +1,5 @@
+/** The f64 network: its gradient against finite differences, and what a causal language model must obey. */
+
 import { describe, expect, test } from 'vitest';
 import { createRandom } from '../core/prng.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';

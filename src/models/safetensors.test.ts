@@ -1,3 +1,5 @@
+/** The safetensors format, checkpoints and the byte vocabulary, right and wrong. */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { concat, equalBytes, utf8 } from '../core/bytes.ts';
