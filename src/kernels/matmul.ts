@@ -46,8 +46,8 @@ export function matmulDispatch(of: {
     right_column_stride: form === 'NT' ? inner : 1,
   };
   const sizes = { rows, columns, inner, ...strides, accumulate: accumulate ? 1 : 0 };
-  // Few rows would leave most of the tile idle; one thread an element then keeps the same order of sums.
-  if (rows < rowTile) return dispatchOf(single, { left, right, output }, sizes, elementGrid(rows * columns));
+  // A single row would leave most of the tile idle; one thread an element keeps the same order of sums.
+  if (rows === 1) return dispatchOf(single, { left, right, output }, sizes, elementGrid(columns));
   const tiles = Math.ceil(rows / rowTile) * Math.ceil(columns / columnTile);
   return dispatchOf(tiled, { left, right, output }, sizes, elementGrid(tiles));
 }
@@ -87,6 +87,7 @@ export function matmulCases(random: Random): KernelCase[] {
   const forms: readonly MatmulForm[] = ['NN', 'NT', 'TN'];
   const shapes = [
     { rows: 1, columns: 1, inner: 1 },
+    { rows: 1, columns: 315, inner: 97 },
     { rows: 3, columns: 97, inner: 65 },
     { rows: 65, columns: 3, inner: 315 },
     { rows: 97, columns: 65, inner: 3 },
@@ -101,7 +102,7 @@ export function matmulCases(random: Random): KernelCase[] {
       const accumulate = index % 2 === 1;
       const product = matmulTruth(form, toF64(left), toF64(right), sizes);
       return {
-        kernel: rows < rowTile ? single.name : tiled.name,
+        kernel: rows === 1 ? single.name : tiled.name,
         title: `${form}, ${rows} x ${inner} by ${inner} x ${columns}${accumulate ? ', added' : ''}`,
         tensors: { left, right, output },
         dispatches: (of) => [

@@ -4,6 +4,7 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { failedWith, miscompiles, rowsThatDependOnTheBatch } from '../../e2e/pages/kernel-checks.ts';
 import { openDevice, type OpenedDevice } from '../adapters/gpu/device.ts';
 import { kernelCases } from '../kernels/catalogue.ts';
 import type { Device } from '../kernels/device.ts';
@@ -28,14 +29,16 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('on a device', () => {
 
   test(`every kernel agrees with its truth, seed ${seed}`, { timeout: 300_000 }, async () => {
     const report = await selfTest(device(), { seed });
-    if (process.env['TABSWARM_VERBOSE'] === '1') {
-      for (const own of report.cases) {
-        console.log(
-          `${own.passed ? 'ok  ' : 'FAIL'} ${own.kernel} (${own.title}): ${own.errorMax.toExponential(1)}, ${own.ofTolerance.toFixed(3)} of tolerance ${own.problem ?? ''}`,
-        );
-      }
-    }
     expect(report.cases.filter((own) => !own.passed)).toEqual([]);
     expect(report.passed).toBe(kernelCases(seed).length);
+  });
+
+  test.each(miscompiles)("a device that turns '$from' of $kernel into '$to' is found out", async (wrong) => {
+    const failed = await failedWith(device(), wrong);
+    expect(new Set(failed.map((own) => own.kernel))).toEqual(new Set([wrong.kernel]));
+  });
+
+  test('a row gives equal bits alone and in any batch', async () => {
+    expect(await rowsThatDependOnTheBatch(device())).toEqual([]);
   });
 });

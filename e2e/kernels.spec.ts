@@ -1,0 +1,63 @@
+/**
+ * Every kernel against its f64 truth on the browser's own WebGPU: sizes that fit no tile, tensors at odd offsets, guards
+ * around them. What a browser could do wrong is done on purpose, and must be noticed.
+ */
+
+import { fileURLToPath } from 'node:url';
+import { expect, test, type Browser, type Page } from 'playwright/test';
+import { createServer, type ViteDevServer } from 'vite';
+import { miscompiles } from './pages/kernel-checks.ts';
+import { launch } from './support/browser.ts';
+
+const seeds = [1, 2];
+
+let server: ViteDevServer;
+let browser: Browser;
+let page: Page;
+
+test.beforeAll(async () => {
+  server = await createServer({
+    root: fileURLToPath(new URL('..', import.meta.url)),
+    configFile: false,
+    logLevel: 'error',
+    cacheDir: '.tabswarm/test/vite-kernels',
+    // A file that changes, or a dependency found late, would reload the page in the middle of a story.
+    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
+    optimizeDeps: { noDiscovery: true },
+  });
+  await server.listen();
+  browser = await launch();
+  page = await browser.newPage();
+  await page.goto(`${server.resolvedUrls?.local[0]}e2e/pages/kernels.html`);
+  await page.waitForFunction(() => 'kernelsUnderTest' in window);
+});
+
+test.afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+for (const seed of seeds) {
+  test(`every kernel agrees with its truth, seed ${seed}`, async () => {
+    test.setTimeout(300_000);
+    const startMs = Date.now();
+    const report = await page.evaluate((own) => window.kernelsUnderTest.selfTest(own), seed);
+    test.info().annotations.push({ type: 'self-test ms', description: String(Date.now() - startMs) });
+    expect(report.cases.filter((own) => !own.passed)).toEqual([]);
+    expect(report.cases.length).toBeGreaterThan(90);
+    expect(report.passed).toBe(report.cases.length);
+    expect((await page.evaluate(() => window.kernelsUnderTest.usage())).buffers).toBe(0);
+  });
+}
+
+for (const wrong of miscompiles) {
+  test(`a browser that turns '${wrong.from}' of ${wrong.kernel} into '${wrong.to}' is found out`, async () => {
+    const failed = await page.evaluate((own) => window.kernelsUnderTest.failedWith(own), wrong);
+    expect(failed.length).toBeGreaterThan(0);
+    expect(new Set(failed.map((own) => own.kernel))).toEqual(new Set([wrong.kernel]));
+  });
+}
+
+test('a row gives equal bits alone and in any batch', async () => {
+  expect(await page.evaluate(() => window.kernelsUnderTest.rowsThatDependOnTheBatch())).toEqual([]);
+});

@@ -1,0 +1,25 @@
+/** The page of `kernels.spec.ts`: opens the browser's device and runs what the test asks for. */
+
+import { openDevice } from '../../src/adapters/gpu/device.ts';
+import { selfTest } from '../../src/kernels/self-test.ts';
+import { failedWith, rowsThatDependOnTheBatch, type Miscompile } from './kernel-checks.ts';
+
+// Kept, so that a refusal reaches the test that asks and not the page's console.
+const opened = openDevice(navigator.gpu);
+opened.catch(() => undefined);
+
+const kernelsUnderTest = {
+  adapter: async () => (await opened).description,
+  selfTest: async (seed: number) => selfTest((await opened).device, { seed }),
+  failedWith: async (wrong: Miscompile) => failedWith((await opened).device, wrong),
+  rowsThatDependOnTheBatch: async () => rowsThatDependOnTheBatch((await opened).device),
+  usage: async () => (await opened).device.usage(),
+};
+
+declare global {
+  interface Window {
+    kernelsUnderTest: typeof kernelsUnderTest;
+  }
+}
+
+window.kernelsUnderTest = kernelsUnderTest;
