@@ -5,12 +5,23 @@
 
 import { Command, CommanderError } from 'commander';
 import { version } from '../../package.json';
+import * as hub from './commands/hub.ts';
+import * as jobs from './commands/jobs.ts';
 import * as keys from './commands/keys.ts';
 import * as ledger from './commands/ledger.ts';
+import * as sim from './commands/sim.ts';
+import * as volunteer from './commands/volunteer.ts';
 import { consoleOutput, explainError, type Output } from './output.ts';
 
 /** In the order of the help. */
-const commands: readonly { register(program: Command, output: Output): void }[] = [keys, ledger];
+const commands: readonly { register(program: Command, output: Output): void }[] = [
+  hub,
+  volunteer,
+  jobs,
+  sim,
+  keys,
+  ledger,
+];
 
 /** The program with every command. It throws `CommanderError` where commander would end the process. */
 export function createProgram(output: Output): Command {
