@@ -15,7 +15,11 @@ import { createMemoryChunks } from '../adapters/store/memory-chunks.ts';
 import { createVolunteerTab, type Compute, type RunningVolunteer } from './volunteer.ts';
 import type { ShaderJobInput } from '../protocol/job-file.ts';
 
-const wgsl = '@group(0) @binding(0) var<uniform> unit: vec4u; /* the test computes for it */';
+const wgsl = `
+  @group(0) @binding(0) var<uniform> unit: vec4u;
+  @group(0) @binding(1) var<storage, read_write> squares: array<u32>;
+  @compute @workgroup_size(1) fn main() { squares[0] = unit.x * unit.x; }
+`;
 
 const job = (units: number, replicas: number): ShaderJobInput => ({
   version: 1,

@@ -4,7 +4,6 @@ import { expectInput } from '../core/result.ts';
 import { parseHubAddress, type HubAddress } from '../protocol/hub-address.ts';
 import { browserChunks, browserIdentity, browserParts } from './browser-parts.ts';
 import { dialPeerHub } from './dial-peer-hub.ts';
-import { checkBindings } from './check-bindings.ts';
 import { openSwarm, type Swarm } from './swarm.ts';
 
 /** Connects to a hub: `http(s)://host[:port][/path]`, or `peer:<id>@<ws(s) URL>` for one in a tab. */
@@ -16,6 +15,5 @@ export async function connectFromBrowser(hub: string | HubAddress): Promise<Swar
     identity,
     chunks: await browserChunks('cache'),
     dial: () => dialPeerHub(address, identity, browserParts.clock.now),
-    check: checkBindings,
   });
 }

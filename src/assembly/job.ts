@@ -7,7 +7,7 @@
 import { concat, copyBytes, utf8, fromUtf8, type Bytes } from '../core/bytes.ts';
 import { chunkBytesMax } from '../core/limits.ts';
 import { jobOfManifest, type AccountId, type Digest, type JobId } from '../core/ids.ts';
-import { InputError, expectInput, ok, type Result } from '../core/result.ts';
+import { InputError, expectInput, type Result } from '../core/result.ts';
 import type { Artifact } from '../protocol/artifact.ts';
 import {
   countUnits,
@@ -36,6 +36,7 @@ import {
   type ShaderStep,
 } from '../protocol/manifest.ts';
 import type { DigestBytes } from '../protocol/ports.ts';
+import { checkShaderUse } from '../protocol/shader-bindings.ts';
 
 /** Reads a file that a job names, relative to the job file. Rejects where there is none. */
 export type ReadFile = (path: string) => Promise<Uint8Array>;
@@ -63,11 +64,13 @@ export interface PreparedJob<Name extends Manifest['program'] = Manifest['progra
   readonly chunks: ReadonlyMap<Digest, Bytes>;
 }
 
-/** What a shader needs resolved before it is sent: its compute entry points and the bindings that its text declares. */
+/** Compares a shader's text with what the job gives it and finds the entry point where the job names none. */
 export type CheckShader = (
   wgsl: string,
-  file: Pick<ReduceJobFile, 'entryPoint' | 'steps' | 'buffers'>,
-) => Result<{ readonly entryPoint: string | undefined }>;
+  use: Pick<ReduceJobFile, 'entryPoint' | 'steps' | 'buffers' | 'constants'>,
+  file: string,
+) => ShaderChecked | Promise<ShaderChecked>;
+export type ShaderChecked = Result<{ readonly entryPoint: string | undefined }>;
 
 const weekSeconds = 7 * 24 * 3600;
 
@@ -100,7 +103,7 @@ export async function prepareShaderJob(
   file: ShaderJobFile,
   read: ReadFile,
   options: PrepareOptions,
-  check: CheckShader = checkNothing,
+  check: CheckShader = checkShaderUse,
 ): Promise<PreparedJob<'shader'>> {
   const where = options.where ?? 'job';
   const units = expectInput(countUnits(file.units, where));
@@ -133,7 +136,7 @@ export async function prepareReduceJob(
   groups: readonly Uint8Array[],
   read: ReadFile,
   options: PrepareOptions,
-  check: CheckShader = checkNothing,
+  check: CheckShader = checkShaderUse,
 ): Promise<PreparedJob<'shader'>> {
   return assembleShader(file, groups.length, () => groups, read, options, check);
 }
@@ -321,8 +324,6 @@ function halfToNumber(bits: number): number {
   return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-const checkNothing: CheckShader = (_wgsl, { entryPoint }) => ok({ entryPoint });
-
 async function assembleShader(
   file: ReduceJobFile,
   units: number,
@@ -334,7 +335,7 @@ async function assembleShader(
   const where = options.where ?? 'job';
   const cutter = createChunkCutter(options.digest);
   const wgsl = await readText(file.shader, read, `${where}: shader`);
-  const { entryPoint } = expectInput(check(wgsl, file));
+  const { entryPoint } = expectInput(await check(wgsl, file, file.shader));
   const buffers: ShaderBuffer[] = [];
   for (const [index, buffer] of file.buffers.entries()) {
     const at = `${where}: buffers.${index}`;

@@ -23,7 +23,7 @@ export interface SubmitterParts {
   readonly dial: () => Promise<Link>;
   /** Where chunks that are fetched (checkpoints, receipts) are kept. */
   readonly chunks: ChunkStore;
-  /** The first connection must stand within this time; later ones are retried for as long as it takes. */
+  /** The first connection must stand at the first try and within this time; later ones are retried for as long as it takes. */
   readonly connectMsMax: number;
 }
 
@@ -133,10 +133,11 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
     );
   };
 
-  let firstFailure: Error | undefined;
   let markConnected = (): void => {};
-  const connected = new Promise<void>((resolve) => {
+  let markFailed: (error: Error) => void = () => {};
+  const connected = new Promise<void>((resolve, reject) => {
     markConnected = resolve;
+    markFailed = reject;
   });
   const link = keepConnected({
     ...parts,
@@ -151,9 +152,8 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
       give({ type: 'unlinked' });
     },
     message: receive,
-    failed: (error) => {
-      firstFailure = error;
-    },
+    // Counts until the first connection stands; a settled promise ignores the rest.
+    failed: (error) => markFailed(error),
   });
   const close = (): void => {
     link.close('the submitter closed');
@@ -161,7 +161,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
     for (const handle of handles.values()) handle.failed(new LinkClosedError('the submitter closed'));
   };
   try {
-    await withinTime(connected, parts.clock, parts.connectMsMax, () => firstFailure);
+    await withinTime(connected, parts.clock, parts.connectMsMax);
   } catch (error) {
     close();
     throw error;
@@ -275,22 +275,11 @@ function createHandle(job: JobId, state: () => SubmittedJob | undefined, cancel:
   };
 }
 
-function withinTime(
-  done: Promise<void>,
-  clock: Clock,
-  msMax: number,
-  lastFailure: () => Error | undefined,
-): Promise<void> {
+function withinTime(done: Promise<void>, clock: Clock, msMax: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.after(msMax, () => {
-      const why = lastFailure()?.message;
-      reject(
-        new LinkClosedError(`the hub did not answer within ${msMax / 1000} s${why === undefined ? '' : `: ${why}`}`),
-      );
-    });
-    done.then(() => {
-      cancel();
-      resolve();
-    }, reject);
+    const cancel = clock.after(msMax, () =>
+      reject(new LinkClosedError(`the hub did not answer within ${msMax / 1000} s`)),
+    );
+    done.then(resolve, reject).finally(cancel);
   });
 }

@@ -4,6 +4,7 @@
  */
 
 import { InputError } from '../core/result.ts';
+import { LinkClosedError } from '../protocol/ports.ts';
 
 /** The command did what it should, but the work did not succeed: one line, exit code 1. */
 export class WorkFailedError extends Error {
@@ -32,5 +33,7 @@ export function explainError(error: unknown): { readonly line: string; readonly 
   const text = error instanceof Error ? error.message : String(error);
   const line = text.split('\n', 1)[0]?.trim() ?? '';
   const name = error instanceof Error && line === '' ? error.name : line;
-  return { line: name, exitCode: error instanceof InputError ? 2 : 1 };
+  // A link that closes is one that never stood: a submitter that was connected once dials again by itself.
+  const badInput = error instanceof InputError || error instanceof LinkClosedError;
+  return { line: name, exitCode: badInput ? 2 : 1 };
 }

@@ -8,7 +8,6 @@ import { systemClock } from '../adapters/clock/system-clock.ts';
 import { createIdentity, verifySignature } from '../adapters/crypto/identity.ts';
 import { sha256Large } from '../adapters/crypto/sha256-large.ts';
 import { createMemoryChunks } from '../adapters/store/memory-chunks.ts';
-import { checkBindings } from '../assembly/check-bindings.ts';
 import { dialSocketHub } from '../assembly/dial-socket-hub.ts';
 import type { CheckShader } from '../assembly/job.ts';
 import { openSwarm, type Swarm } from '../assembly/swarm.ts';
@@ -40,6 +39,6 @@ export async function connect(hub: string, options: ConnectOptions = {}): Promis
     dial: () => dialSocketHub(address, dialNodeSocketLink),
     randomBytes,
     unixSeconds: () => Math.floor(Date.now() / 1000),
-    check: options.check ?? checkBindings,
+    ...(options.check === undefined ? {} : { check: options.check }),
   });
 }

@@ -11,6 +11,7 @@ import { defaultDataFolder } from '../identity-file.ts';
 import { startHubServer, type HubServer } from '../hub-server.ts';
 import { siteFolder } from '../site-folder.ts';
 import { portOption } from './options.ts';
+import type { Output } from '../output.ts';
 
 interface HubFlags {
   readonly port: number;
@@ -25,7 +26,7 @@ interface HubFlags {
 /** How long volunteers may finish what they hold after SIGTERM; what is left then is dealt again after the restart. */
 const drainMsMax = 10_000;
 
-export function register(program: Command): void {
+export function register(program: Command, output: Output): void {
   program
     .command('hub')
     .description('coordinate volunteers and submitters, and serve the site')
@@ -36,10 +37,10 @@ export function register(program: Command): void {
     .option('--cert <file>', 'certificate for --https (PEM); one is generated where it is left out')
     .option('--key <file>', 'its private key (PEM)')
     .option('--ice <file>', 'JSON list of ICE servers for WebRTC; none by default')
-    .action(run);
+    .action((flags: HubFlags) => run(flags, output));
 }
 
-async function run(flags: HubFlags): Promise<void> {
+async function run(flags: HubFlags, output: Output): Promise<void> {
   const server = await startHubServer({
     port: flags.port,
     host: flags.host,
@@ -47,10 +48,10 @@ async function run(flags: HubFlags): Promise<void> {
     site: siteFolder(),
     ...(await httpsOf(flags)),
     ...(flags.ice === undefined ? {} : { iceServers: await readIceServers(flags.ice) }),
-    report: (line) => console.error(line),
+    report: output.progress,
   });
-  for (const line of welcome(server, flags)) console.log(line);
-  await untilStopped(server);
+  for (const line of welcome(server, flags)) output.result(line);
+  await untilStopped(server, output);
 }
 
 async function httpsOf(flags: HubFlags): Promise<{ https?: { cert: string; key: string } }> {
@@ -96,12 +97,12 @@ const ownAddresses = (): string[] =>
     .filter((one) => one.family === 'IPv4' && !one.internal)
     .map((one) => one.address);
 
-async function untilStopped(server: HubServer): Promise<void> {
+async function untilStopped(server: HubServer, output: Output): Promise<void> {
   const signal = new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
   });
   const why = await Promise.race([signal, server.hub.broken]);
-  console.error(`${why}: no new leases; waiting for what volunteers hold`);
+  output.progress(`${why}: no new leases; waiting for what volunteers hold`);
   await server.hub.drain(drainMsMax);
   await server.close();
   // node-datachannel keeps threads that would hold the process.

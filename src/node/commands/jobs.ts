@@ -5,6 +5,7 @@ import { InputError } from '../../core/result.ts';
 import type { MessageOf } from '../../protocol/messages.ts';
 import { connect } from '../sdk.ts';
 import { hubDefault } from './options.ts';
+import { printResult, type Output } from '../output.ts';
 import { defaultDataFolder } from '../identity-file.ts';
 
 interface JobsFlags {
@@ -15,30 +16,34 @@ interface JobsFlags {
 
 type JobRow = MessageOf<'jobs'>['jobs'][number];
 
-export function register(program: Command): void {
+export function register(program: Command, output: Output): void {
   const common = (command: Command): Command =>
     command
       .option('--hub <url>', 'the hub', hubDefault)
       .option('--data <folder>', 'where your account key lies', defaultDataFolder())
       .option('--json', 'print one JSON object', false);
-  common(program.command('jobs').description('the jobs of a hub, newest first')).action(list);
-  common(program.command('job <id>').description('one job, by its id or the beginning of it')).action(show);
-  common(program.command('cancel <id>').description('cancel a job of yours')).action(cancel);
+  common(program.command('jobs').description('the jobs of a hub, newest first')).action((flags: JobsFlags) =>
+    list(flags, output),
+  );
+  common(program.command('job <id>').description('one job, by its id or the beginning of it')).action(
+    (id: string, flags: JobsFlags) => show(id, flags, output),
+  );
+  common(program.command('cancel <id>').description('cancel a job of yours')).action((id: string, flags: JobsFlags) =>
+    cancel(id, flags, output),
+  );
 }
 
-async function list(flags: JobsFlags): Promise<void> {
+async function list(flags: JobsFlags, output: Output): Promise<void> {
   const jobs = await withHub(flags, (swarm) => swarm.jobs());
-  if (flags.json) console.log(JSON.stringify({ jobs }));
-  else if (jobs.length === 0) console.log('no jobs');
-  else for (const job of jobs) console.log(lineOf(job));
+  printResult(output, flags.json, { jobs }, () => (jobs.length === 0 ? ['no jobs'] : jobs.map(lineOf)));
 }
 
-async function show(id: string, flags: JobsFlags): Promise<void> {
+async function show(id: string, flags: JobsFlags, output: Output): Promise<void> {
   const job = await withHub(flags, async (swarm) => findJob(await swarm.jobs(), id));
-  console.log(flags.json ? JSON.stringify(job) : lineOf(job));
+  printResult(output, flags.json, job, () => [lineOf(job)]);
 }
 
-async function cancel(id: string, flags: JobsFlags): Promise<void> {
+async function cancel(id: string, flags: JobsFlags, output: Output): Promise<void> {
   const job = await withHub(flags, async (swarm) => {
     const found = findJob(await swarm.jobs(), id);
     if (found.state !== 'running' && found.state !== 'waiting')
@@ -47,7 +52,7 @@ async function cancel(id: string, flags: JobsFlags): Promise<void> {
     handle.cancel();
     return handle.finished;
   });
-  console.log(flags.json ? JSON.stringify(job) : lineOf(job));
+  printResult(output, flags.json, job, () => [lineOf(job)]);
 }
 
 async function withHub<T>(

@@ -1,0 +1,80 @@
+/** `tabswarm generate`: text from a model, its samples spread over a swarm's tabs. */
+
+import type { Command } from 'commander';
+import { InputError } from '../../core/result.ts';
+import { runGeneration } from '../generate-run.ts';
+import { defaultDataFolder } from '../identity-file.ts';
+import { readModel } from '../model-source.ts';
+import { printResult, type Output } from '../output.ts';
+import { withSwarm } from '../with-swarm.ts';
+import { numberOption, wholeOption } from './options.ts';
+
+interface GenerateFlags {
+  readonly model: string;
+  readonly tokenizer?: string;
+  readonly prompt: string;
+  readonly hub?: string;
+  readonly local: boolean;
+  readonly samples: number;
+  readonly samplesPerUnit: number;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number;
+  readonly seed: number;
+  readonly replicas: number;
+  readonly stop: readonly string[];
+  readonly data: string;
+  readonly json: boolean;
+}
+
+const collect = (text: string, earlier: readonly string[]): readonly string[] => [...earlier, text];
+
+export function register(program: Command, output: Output): void {
+  program
+    .command('generate')
+    .description('generate text from a model; without --hub, in a tab of this machine')
+    .requiredOption('--model <path>', 'a checkpoint folder of tabswarm train, or a llama2.c .bin with --tokenizer')
+    .option('--tokenizer <file>', 'the tokenizer of a llama2.c model')
+    .option('--prompt <text>', 'what the text begins with', '')
+    .option('--hub <url>', 'the hub whose tabs generate')
+    .option('--local', 'in one tab that this command starts', false)
+    .option('--samples <number>', 'texts to draw', wholeOption(1, 1_000_000), 1)
+    .option('--samples-per-unit <number>', 'samples that one tab draws together', wholeOption(1, 1024), 1)
+    .option('--max-tokens <number>', 'tokens of one text', wholeOption(1, 1_000_000), 128)
+    .option('--temperature <number>', '0 takes the likeliest token', numberOption(0, 100), 0.8)
+    .option('--top-p <number>', 'keep the likeliest tokens up to this probability', numberOption(0.000001, 1), 1)
+    .option('--top-k <number>', 'keep this many tokens; 0 keeps all', wholeOption(0, 1_000_000), 0)
+    .option('--seed <number>', 'the same seed draws the same samples', wholeOption(0, Number.MAX_SAFE_INTEGER), 0)
+    .option('--replicas <number>', 'agreeing results that each unit needs', wholeOption(1, 16), 1)
+    .option('--stop <text>', 'a token that ends a text; may be given several times', collect, [])
+    .option('--data <folder>', 'where your account key lies', defaultDataFolder())
+    .option('--json', 'print one JSON object', false)
+    .action((flags: GenerateFlags) => run(flags, output));
+}
+
+async function run(flags: GenerateFlags, output: Output): Promise<void> {
+  if (flags.local && flags.hub !== undefined) throw new InputError('--local and --hub exclude each other: give one');
+  const source = await readModel(flags.model, flags.tokenizer);
+  const { samples, samplesPerUnit, maxTokens, temperature, topP, topK, seed, replicas } = flags;
+  const tabs = flags.local ? 1 : replicas;
+  const summary = await withSwarm({ ...flags, hub: flags.hub, tabs, output }, (swarm, signal) =>
+    runGeneration({
+      swarm,
+      source,
+      modelName: flags.model,
+      prompt: flags.prompt,
+      stop: flags.stop,
+      options: { samples, samplesPerUnit, maxTokens, temperature, topP, topK, seed, verify: { replicas } },
+      signal,
+      onChange: ({ accepted, units }) => output.progress(`${accepted} of ${units} units accepted`),
+    }),
+  );
+  printResult(output, flags.json, summary, () => [
+    ...summary.samples.flatMap(({ text, finish, logprob }, index) => [
+      `--- sample ${index} (${finish}, log-probability ${logprob.toFixed(2)})`,
+      `${flags.prompt}${text}`,
+    ]),
+    `${summary.tokensPerSecond.toFixed(1)} tokens/s`,
+  ]);
+}

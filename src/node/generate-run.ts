@@ -1,0 +1,107 @@
+/** A generation job from prompt to texts: prepares it, gathers the samples of all units, decodes them. */
+
+import { prepareGenerateJob } from '../assembly/job.ts';
+import type { Swarm } from '../assembly/swarm.ts';
+import { expectInput, InputError } from '../core/result.ts';
+import { decodeGeneration, type GeneratedSample } from '../inference/generation-result.ts';
+import type { GenerateOptionsInput } from '../protocol/job-file.ts';
+import type { JobState } from '../protocol/messages.ts';
+import type { ModelSource } from './model-source.ts';
+import { WorkFailedError } from './output.ts';
+
+export interface GenerateRunOptions {
+  readonly swarm: Swarm;
+  readonly source: ModelSource;
+  readonly modelName: string;
+  readonly prompt: string;
+  readonly options: GenerateOptionsInput;
+  /** Texts that end a sample; each must be one token. */
+  readonly stop: readonly string[];
+  readonly onChange?: (state: JobState) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What `--json` prints; see the job format. */
+export interface GenerateSummary {
+  readonly model: string;
+  readonly prompt: string;
+  readonly promptTokens: readonly number[];
+  readonly samples: readonly {
+    readonly tokens: readonly number[];
+    readonly text: string;
+    readonly logprob: number;
+    readonly finish: string;
+  }[];
+  readonly seconds: number;
+  readonly tokensPerSecond: number;
+  /** Digests of the signed receipts, unit after unit. */
+  readonly receipts: readonly string[];
+}
+
+export async function runGeneration(options: GenerateRunOptions): Promise<GenerateSummary> {
+  const { swarm, source, prompt } = options;
+  const { tokenizer, model } = source;
+  const started = performance.now();
+  const promptTokens = tokenizer.encode(prompt);
+  if (promptTokens.length === 0)
+    throw new InputError('--prompt: empty, and this model has no start token; give some text');
+  if (promptTokens.length >= model.context) {
+    throw new InputError(
+      `--prompt: ${promptTokens.length} tokens, the model's context holds ${model.context}; shorten it`,
+    );
+  }
+  const prepared = await prepareGenerateJob(
+    {
+      name: source.name,
+      model,
+      weights: source.weights,
+      promptTokens,
+      stopTokens: [...tokenizer.stop, ...stopTokens(options)],
+    },
+    options.options,
+    swarm.prepareOptions({ where: 'generate' }),
+  );
+  const handle = await swarm.submitter.submit(prepared, options.signal);
+  handle.onChange(() => {
+    const state = handle.state()?.state;
+    if (state !== undefined) options.onChange?.(state);
+  });
+  const samples: GeneratedSample[] = [];
+  const receipts: string[][] = [];
+  for await (const { unit, bytes, by } of handle) {
+    for (const sample of expectInput(decodeGeneration(prepared.manifest.generate, unit, bytes)))
+      samples[sample.sample] = sample;
+    receipts[unit] = by.map((one) => one.receipt);
+  }
+  const ended = await handle.finished;
+  if (ended.state !== 'done')
+    throw new WorkFailedError(`generation ${ended.state}: ${ended.reason ?? 'no reason given'}`);
+  const seconds = (performance.now() - started) / 1000;
+  const tokens = samples.reduce((sum, sample) => sum + sample.tokens.length, 0);
+  return {
+    model: options.modelName,
+    prompt,
+    promptTokens,
+    samples: samples.map(({ tokens: ids, logprob, finish }) => ({
+      tokens: ids,
+      text: tokenizer.decode(ids, promptTokens.at(-1)),
+      logprob,
+      finish,
+    })),
+    seconds,
+    tokensPerSecond: tokens / seconds,
+    receipts: receipts.flat(),
+  };
+}
+
+function stopTokens({ stop, source }: GenerateRunOptions): number[] {
+  return stop.map((text) => {
+    const ids = source.tokenizer.encode(text).filter((id) => id !== source.tokenizer.start);
+    const [only] = ids;
+    if (only === undefined || ids.length > 1)
+      throw new InputError(
+        `--stop ${JSON.stringify(text)}: is ${ids.length} tokens of this model, give text that is one`,
+      );
+    return only;
+  });
+}

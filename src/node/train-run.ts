@@ -1,0 +1,132 @@
+/**
+ * A training job from its file to its folder: submits it, writes a line of `metrics.jsonl` for each round, and at the
+ * end the checkpoint and the plot of the losses. The command and the demo both come through here.
+ */
+
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { prepareTrainJob } from '../assembly/job.ts';
+import type { Swarm } from '../assembly/swarm.ts';
+import { copyBytes } from '../core/bytes.ts';
+import { expectInput, InputError } from '../core/result.ts';
+import { denseBytes } from '../learning/aggregate.ts';
+import { bigramLoss } from '../learning/bigram.ts';
+import { encodeConfig, encodeLlama } from '../models/llama-checkpoint.ts';
+import { parseJobFile, type TrainJobFile } from '../protocol/job-file.ts';
+import type { JobState, RoundReport, TrainReport } from '../protocol/messages.ts';
+import { plotLosses, type LossPoint } from './loss-plot.ts';
+import { readInput } from './read-input.ts';
+
+export interface TrainRunOptions {
+  readonly swarm: Swarm;
+  /** The parsed file; `files` are relative to `folder`. */
+  readonly file: TrainJobFile;
+  readonly folder: string;
+  readonly where: string;
+  readonly out: string;
+  readonly onRound?: (round: RoundReport) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What `--json` prints; see the job format. Losses are mean nats per token. */
+export interface TrainSummary {
+  readonly job: string;
+  readonly state: JobState['state'];
+  readonly reason: string | null;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly parameters: number;
+  readonly trainLoss: number | null;
+  readonly startValidationLoss: number | null;
+  readonly validationLoss: number | null;
+  readonly bigramLoss: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly bytesDense: number;
+  readonly workers: TrainReport['workers'];
+  readonly roundsCompleted: number;
+  readonly roundsSkipped: number;
+  /** Null until peak throughput is measured per device. */
+  readonly mfu: null;
+  readonly seconds: number;
+  readonly out: string;
+}
+
+export async function readTrainFile(path: string): Promise<{ file: TrainJobFile; folder: string }> {
+  const text = await readInput(path);
+  let value: unknown;
+  try {
+    value = JSON.parse(text.toString('utf8'));
+  } catch (error) {
+    throw new InputError(`${path}: not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const file = expectInput(parseJobFile(value, path));
+  if (file.program !== 'train')
+    throw new InputError(`${path}: program: "${file.program}" is submitted with tabswarm submit`);
+  return { file, folder: dirname(resolve(path)) };
+}
+
+export async function runTraining(options: TrainRunOptions): Promise<TrainSummary> {
+  const { swarm, file, folder, out } = options;
+  const started = performance.now();
+  const prepared = await prepareTrainJob(
+    file,
+    (path) => readInput(resolve(folder, path)),
+    swarm.prepareOptions({ where: options.where }),
+  );
+  const plan = prepared.manifest.train;
+  await mkdir(join(out, 'checkpoint'), { recursive: true });
+  const metrics = join(out, 'metrics.jsonl');
+  await writeFile(metrics, '');
+
+  const handle = await swarm.submitter.submit(prepared, options.signal);
+  const points: LossPoint[] = [];
+  let written = Promise.resolve();
+  handle.onChange(() => {
+    const round = handle.state()?.state?.round;
+    if (round === undefined || points.some((point) => point.round === round.round)) return;
+    const step = Math.min(plan.steps, round.round * plan.method.innerSteps);
+    points.push({ round: round.round, step, trainLoss: round.trainLoss, validationLoss: round.validationLoss });
+    written = written.then(() => appendFile(metrics, `${JSON.stringify({ step, ...round })}\n`));
+    options.onRound?.(round);
+  });
+  const ended = await handle.finished;
+  await written;
+
+  const tokens = await readAllFiles(file, folder);
+  const validationStart = tokens.byteLength - Math.floor(tokens.byteLength * plan.validation);
+  const bigram = bigramLoss(tokens, validationStart, plan.model.vocabulary);
+  const report = ended.report;
+  const parameters = report === undefined ? undefined : await swarm.submitter.read(report.parameters);
+  if (parameters !== undefined) {
+    const vector = new Float32Array(copyBytes(parameters).buffer);
+    await writeFile(join(out, 'checkpoint', 'model.safetensors'), encodeLlama(plan.model, vector));
+    await writeFile(join(out, 'checkpoint', 'config.json'), encodeConfig(plan.model));
+    await writeFile(join(out, 'loss.svg'), plotLosses({ title: file.name, points, bigramLoss: bigram }));
+  }
+  return {
+    job: handle.job,
+    state: ended.state,
+    reason: ended.reason,
+    steps: plan.steps,
+    tokens: report?.tokens ?? 0,
+    parameters: parameters === undefined ? 0 : parameters.byteLength / 4,
+    trainLoss: report?.trainLoss ?? null,
+    startValidationLoss: report?.startValidationLoss ?? null,
+    validationLoss: report?.validationLoss ?? null,
+    bigramLoss: bigram,
+    bytesSent: report?.bytesSent ?? 0,
+    bytesReceived: report?.bytesReceived ?? 0,
+    bytesDense: denseBytes(plan),
+    workers: report?.workers ?? [],
+    roundsCompleted: report?.roundsCompleted ?? 0,
+    roundsSkipped: report?.roundsSkipped ?? 0,
+    mfu: null,
+    seconds: (performance.now() - started) / 1000,
+    out,
+  };
+}
+
+async function readAllFiles(file: TrainJobFile, folder: string): Promise<Buffer> {
+  return Buffer.concat(await Promise.all(file.data.files.map((path) => readFile(resolve(folder, path)))));
+}
