@@ -143,7 +143,7 @@ const schemas = {
     /** Fresh for this link; the other side signs it. */
     nonce: hex32,
   }),
-  /** The session key's signature (domain `prove`) of the other side's nonce and this link's binding (DTLS fingerprints). */
+  /** The session key's signature (domain `prove`) of the other side's nonce, its session key and this link's binding (DTLS fingerprints). */
   prove: v.strictObject({ type: v.literal('prove'), signature: base64Text }),
   ping: v.strictObject({ type: v.literal('ping'), id: whole(0, Number.MAX_SAFE_INTEGER) }),
   pong: v.strictObject({ type: v.literal('pong'), id: whole(0, Number.MAX_SAFE_INTEGER) }),
@@ -170,7 +170,7 @@ const schemas = {
     ...leaseKey,
     digest,
     seconds,
-    /** The receipt's exact text and the session key's signature of it (domain `receipt`). */
+    /** The receipt's exact text and the account key's signature of it (domain `receipt`). */
     receipt: v.pipe(v.string(), v.maxLength(16_384)),
     signature: base64Text,
   }),
