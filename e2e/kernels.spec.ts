@@ -6,7 +6,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test, type Browser, type Page } from 'playwright/test';
 import { createServer, type ViteDevServer } from 'vite';
-import { miscompiles } from './pages/kernel-checks.ts';
+import { miscompiles } from './pages/miscompiles.ts';
 import { launch } from './support/browser.ts';
 
 const seeds = [1, 2];

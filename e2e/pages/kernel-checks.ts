@@ -16,22 +16,7 @@ import { rmsNormDispatch } from '../../src/kernels/rms-norm.ts';
 import { sampleDispatch } from '../../src/kernels/sample.ts';
 import { selfTest, type CaseReport } from '../../src/kernels/self-test.ts';
 import { normals } from '../../src/kernels/test-case.ts';
-
-/** One small change to a shader, as a browser that miscompiles would make it. */
-export interface Miscompile {
-  readonly kernel: string;
-  readonly from: string;
-  readonly to: string;
-}
-
-export const miscompiles: readonly Miscompile[] = [
-  { kernel: 'matmul', from: 'inner < args.inner', to: 'inner + 1u < args.inner' },
-  { kernel: 'rms_norm', from: '+ args.epsilon', to: '' },
-  { kernel: 'attention', from: 'weight_sum * keep', to: 'weight_sum' },
-  { kernel: 'adamw', from: '1.0 - args.learning_rate * args.weight_decay', to: '1.0' },
-  { kernel: 'argmax', from: 'places[other] < best_place', to: 'places[other] > best_place' },
-  { kernel: 'sample', from: 'round < 10u', to: 'round < 9u' },
-];
+import type { Miscompile } from './miscompiles.ts';
 
 /** The kernels that fail when `wrong` happens to its shader. Every case of it and of one other kernel is run. */
 export async function failedWith(device: Device, wrong: Miscompile): Promise<CaseReport[]> {

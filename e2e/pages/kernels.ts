@@ -2,7 +2,8 @@
 
 import { openDevice } from '../../src/adapters/gpu/device.ts';
 import { selfTest } from '../../src/kernels/self-test.ts';
-import { failedWith, rowsThatDependOnTheBatch, type Miscompile } from './kernel-checks.ts';
+import { failedWith, rowsThatDependOnTheBatch } from './kernel-checks.ts';
+import type { Miscompile } from './miscompiles.ts';
 
 // Kept, so that a refusal reaches the test that asks and not the page's console.
 const opened = openDevice(navigator.gpu);

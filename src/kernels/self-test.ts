@@ -129,23 +129,18 @@ function compareTensor(
   const got = exact ? words : new Float32Array(words.buffer);
   let errorMax = 0;
   let ofTolerance = 0;
-  let problem: string | undefined =
-    want.length === got.length
-      ? undefined
-      : `${name}: the case expects ${want.length} elements and the tensor has ${got.length}`;
+  let problem: string | undefined;
+  if (want.length !== got.length) problem = `${name} has ${got.length} elements, and the truth ${want.length}`;
   want.forEach((wanted: number, index: number) => {
     const value = at(got, index);
     const error = Math.abs(value - wanted);
-    const allowed = tolerance.absolute + tolerance.relative * Math.abs(wanted);
-    const ratio =
-      error === 0
-        ? 0
-        : exact || !(error <= allowed)
-          ? Math.max(error / allowed, 1.000001) || Infinity
-          : error / allowed;
-    errorMax = exact ? errorMax + (error === 0 ? 0 : 1) : Math.max(errorMax, Number.isNaN(error) ? Infinity : error);
-    ofTolerance = Math.max(ofTolerance, ratio);
-    if (ratio > 1) problem ??= `${name}[${index}] is ${value}, and the truth is ${wanted}`;
+    if (error === 0) return;
+    const allowed = exact ? 0 : tolerance.absolute + tolerance.relative * Math.abs(wanted);
+    // Said this way round, so that NaN is wrong too.
+    const isWrong = !(error <= allowed);
+    errorMax = exact ? errorMax + 1 : Math.max(errorMax, Number.isNaN(error) ? Infinity : error);
+    ofTolerance = Math.max(ofTolerance, isWrong && !Number.isFinite(error / allowed) ? Infinity : error / allowed);
+    if (isWrong) problem ??= `${name}[${index}] is ${value}, and the truth is ${wanted}`;
   });
   return problem === undefined ? { errorMax, ofTolerance } : { errorMax, ofTolerance, problem };
 }

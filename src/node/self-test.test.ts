@@ -4,7 +4,8 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { failedWith, miscompiles, rowsThatDependOnTheBatch } from '../../e2e/pages/kernel-checks.ts';
+import { failedWith, rowsThatDependOnTheBatch } from '../../e2e/pages/kernel-checks.ts';
+import { miscompiles } from '../../e2e/pages/miscompiles.ts';
 import { openDevice, type OpenedDevice } from '../adapters/gpu/device.ts';
 import { kernelCases } from '../kernels/catalogue.ts';
 import type { Device } from '../kernels/device.ts';

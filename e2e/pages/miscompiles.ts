@@ -1,0 +1,17 @@
+/** Faults that a browser or driver could make when it compiles a kernel, made on purpose. Data only: the test's Node reads it too. */
+
+/** One small change to a shader, as a browser that miscompiles would make it. */
+export interface Miscompile {
+  readonly kernel: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+export const miscompiles: readonly Miscompile[] = [
+  { kernel: 'matmul', from: 'inner < args.inner', to: 'inner + 1u < args.inner' },
+  { kernel: 'rms_norm', from: '+ args.epsilon', to: '' },
+  { kernel: 'attention', from: 'weight_sum * keep', to: 'weight_sum' },
+  { kernel: 'adamw', from: '1.0 - args.learning_rate * args.weight_decay', to: '1.0' },
+  { kernel: 'argmax', from: 'places[other] < best_place', to: 'places[other] > best_place' },
+  { kernel: 'sample', from: 'round < 10u', to: 'round < 9u' },
+];
