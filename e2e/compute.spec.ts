@@ -236,6 +236,22 @@ test('two hundred units in a row leave memory as it was, and closing the job giv
   });
 });
 
+test('a GPU process that crashes fails its unit with the reason, and the next unit finds a new device', async () => {
+  const crashed = await freshPage();
+  await open(crashed);
+  expect([...(await run(crashed, everyKind, 0))]).toEqual([...truth(0)]);
+  const lost = failure(crashed, busy(50_000, 100_000));
+  const session = await browser.newBrowserCDPSession();
+  await crashed.waitForFunction(async () => (await window.computePage.usage()).busyMs > 0);
+  // The protocol's types leave this method out.
+  await session.send('Browser.crashGpuProcess' as 'Browser.close').catch(() => undefined);
+  expect(await lost).toContain('the GPU device was lost');
+  await expect
+    .poll(async () => [...(await run(crashed, everyKind, 1).catch(() => []))], { timeout: 60_000 })
+    .toEqual([...truth(1)]);
+  await crashed.close();
+});
+
 test('a liar flips bits of the result, and only a liar does', async () => {
   const liar = await freshPage();
   await open(liar, { lie: true });
