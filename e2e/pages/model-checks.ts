@@ -5,7 +5,6 @@
 
 import { copyBytes, viewBytes, type Bytes } from '../../src/core/bytes.ts';
 import { present } from '../../src/core/assert.ts';
-import { sha256 } from '../../src/core/hash.ts';
 import { createRandom } from '../../src/core/prng.ts';
 import { adamwTruth } from '../../src/kernels/adamw.ts';
 import type { Device } from '../../src/kernels/device.ts';
@@ -20,36 +19,13 @@ import { createForward, createLoss } from '../../src/models/llama.ts';
 import { openGenerateProgram } from '../../src/programs/generate.ts';
 import { openTrainProgram } from '../../src/programs/train.ts';
 import type { Artifact } from '../../src/protocol/artifact.ts';
-import type { GeneratePlan, Manifest, ModelConfig, Optimizer, TrainPlan } from '../../src/protocol/manifest.ts';
+import type { GeneratePlan, Manifest, ModelConfig, TrainPlan } from '../../src/protocol/manifest.ts';
 import type { Seat } from '../../src/protocol/messages.ts';
 import type { Chunks } from '../../src/protocol/ports.ts';
 import type { AccountId } from '../../src/core/ids.ts';
+import { adamw, artifactOf, smallConfig } from './model-plans.ts';
 
 export const checkSeed = 11;
-
-export const smallConfig: ModelConfig = {
-  architecture: 'llama',
-  layers: 2,
-  width: 24,
-  hidden: 30,
-  heads: 3,
-  keyValueHeads: 1,
-  vocabulary: 37,
-  context: 19,
-  ropeTheta: 100,
-  normEpsilon: 1e-5,
-};
-
-const adamw: Optimizer = {
-  name: 'adamw',
-  learningRate: 1e-2,
-  betas: [0.9, 0.95],
-  epsilon: 1e-8,
-  weightDecay: 0.1,
-  clip: 1,
-  warmup: 0,
-  schedule: 'constant',
-};
 
 const floats = (bytes: Uint8Array): Float32Array => new Float32Array(copyBytes(bytes).buffer);
 
@@ -172,8 +148,6 @@ export function chunksInMemory(blobs: readonly (readonly [Artifact, Uint8Array])
   };
 }
 
-export const artifactOf = (bytes: Uint8Array): Artifact => ({ bytes: bytes.byteLength, chunks: [sha256(bytes)] });
-
 const common = {
   version: 1 as const,
   name: 'check',
@@ -229,19 +203,4 @@ export async function runGenerate(
   }
   program.close();
   return results;
-}
-
-/** A plan for a network that learns an easy text. */
-export function easyPlan(data: Uint8Array, changes: Partial<TrainPlan> = {}): TrainPlan {
-  return {
-    model: { ...smallConfig, vocabulary: 256, width: 32, heads: 4, hidden: 48, context: 16 },
-    data: artifactOf(data),
-    validation: 0.1,
-    method: { name: 'diloco', workers: 2, innerSteps: 8, compress: 'none', outerLearningRate: 0.7, outerMomentum: 0.9 },
-    optimizer: adamw,
-    batch: 4,
-    steps: 16,
-    seed: 5,
-    ...changes,
-  };
 }

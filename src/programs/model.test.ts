@@ -14,15 +14,8 @@ import { logitsTruth } from '../models/llama-truth.ts';
 import { decodeLlama2c } from '../models/llama2c.ts';
 import { openNodeGpu } from '../node/open-gpu.ts';
 import type { GeneratePlan } from '../protocol/manifest.ts';
-import {
-  artifactOf,
-  checkGradient,
-  checkSteps,
-  easyPlan,
-  runGenerate,
-  runSeat,
-  smallConfig,
-} from '../../e2e/pages/model-checks.ts';
+import { checkGradient, checkSteps, runGenerate, runSeat } from '../../e2e/pages/model-checks.ts';
+import { artifactOf, easyPlan, smallConfig } from '../../e2e/pages/model-plans.ts';
 
 const stories = '../shared/data/stories260K/stories260K.bin';
 const text = utf8('the quick brown fox jumps over the lazy dog. '.repeat(60));
