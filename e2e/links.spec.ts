@@ -119,8 +119,9 @@ function expectLink(target: keyof typeof targets): void {
   }
   const partner = new Promise<Partner>((resolve) => (atNode = (link) => resolve(createPartner(link as FramedLink))));
   askPartner = async (word, values) => {
-    const words = (await partner) as unknown as Record<PartnerWord, (...given: readonly unknown[]) => Promise<unknown>>;
-    return words[word](...values);
+    const answer: unknown = Reflect.get(await partner, word);
+    if (typeof answer !== 'function') throw new Error(`the partner has no word ${word}`);
+    return Reflect.apply(answer, await partner, values);
   };
 }
 

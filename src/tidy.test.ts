@@ -29,6 +29,8 @@ interface Rule {
 
 const isCode = (path: string): boolean => /\.(ts|mts|mjs)$/.test(path);
 const isTest = (path: string): boolean => /\.(test|spec)\.ts$/.test(path);
+const isTestOfNeighbour = (path: string): boolean =>
+  path.endsWith('.test.ts') && existsSync(join(root, path.replace(/test\.ts$/, 'ts')));
 const isShader = (path: string): boolean => path.endsWith('.wgsl');
 const isText = (path: string): boolean => /\.(ts|mts|mjs|wgsl|md|html|css|json|jsonc|sh|yml)$/.test(path);
 
@@ -51,7 +53,8 @@ const words = {
 const rules: readonly Rule[] = [
   {
     says: 'a file opens with a comment that says what it is for',
-    reads: (path) => isCode(path) || isShader(path),
+    // The test of a file beside it is placed by its name.
+    reads: (path) => (isCode(path) || isShader(path)) && !isTestOfNeighbour(path),
     offences: ({ text }) => (/^(#!.*\n)?\s*(\/\*\*?|\/\/)/.test(text) ? [] : ['opens without a comment']),
     bad: example('src/a.ts', 'export const a = 1;\n'),
     good: example('src/a.ts', '/** Says it. */\nexport const a = 1;\n'),
@@ -71,7 +74,7 @@ const rules: readonly Rule[] = [
     offences: ({ path }) => {
       const form = isShader(path)
         ? /^[a-z0-9]+(_[a-z0-9]+)*\.wgsl$/
-        : /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|spec|config|d))*\.(ts|mts|mjs)$/;
+        : /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|spec|fixture|config|d))*\.(ts|mts|mjs)$/;
       return form.test(basename(path)) ? [] : ['is not named so'];
     },
     bad: example('src/myFile.ts', ''),

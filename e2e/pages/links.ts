@@ -63,11 +63,10 @@ const links = {
   /** The newest accepted link's partner answers. */
   async answer(count: number, word: PartnerWord, values: readonly unknown[]): Promise<unknown> {
     while (accepted.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
-    const partner = accepted[count - 1] as unknown as Record<
-      PartnerWord,
-      (...values: readonly unknown[]) => Promise<unknown>
-    >;
-    return partner[word](...values);
+    const partner = accepted[count - 1];
+    const answer: unknown = partner && Reflect.get(partner, word);
+    if (typeof answer !== 'function') throw new Error(`the partner has no word ${word}`);
+    return Reflect.apply(answer, partner, values);
   },
   async runCase(name: string, target: Target): Promise<void> {
     const found = linkCases.find((linkCase) => linkCase.name === name);
