@@ -4,12 +4,26 @@
  */
 
 import { WebSocket as NodeWebSocket } from 'ws';
+import { signalBytesMax } from '../../core/limits.ts';
 
-/** `ws` throws what a browser would only report: a socket that fails would end the process. */
-class QuietWebSocket extends NodeWebSocket {
+/**
+ * `ws` throws where a browser only reports: a socket that fails, or a handler that a malformed signal breaks, would end
+ * the process. Signals come one in a task, as in a browser, since PeerJS takes two at once for a broken connection.
+ */
+class CalmWebSocket extends NodeWebSocket {
   constructor(url: string) {
-    super(url);
+    super(url, { maxPayload: signalBytesMax, perMessageDeflate: false, allowSynchronousEvents: false });
     this.on('error', () => {});
+  }
+
+  override emit(event: string | symbol, ...values: unknown[]): boolean {
+    if (event !== 'message') return super.emit(event, ...values);
+    try {
+      return super.emit(event, ...values);
+    } catch {
+      // Nobody's signal in particular; the connection that it was about times out.
+      return true;
+    }
   }
 }
 
@@ -32,7 +46,7 @@ async function install(): Promise<void> {
   const { default: polyfill } = await import('node-datachannel/polyfill');
   Object.assign(globalThis, { RTCPeerConnection: ProbeConnection });
   await import('peerjs');
-  Object.assign(globalThis, polyfill, { WebSocket: QuietWebSocket });
+  Object.assign(globalThis, polyfill, { WebSocket: CalmWebSocket });
 }
 
 /** Lets native threads end, so that the process can; nothing can be opened afterwards. */

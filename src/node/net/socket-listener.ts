@@ -2,11 +2,11 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocket, WebSocketServer } from 'ws';
+import { WebSocketServer, type WebSocket } from 'ws';
 import { fragmentBytesMax } from '../../core/limits.ts';
-import { createSocketLink, dialSocketLink, type SocketLike } from '../../adapters/net/socket-link.ts';
-import type { FramedLink } from '../../adapters/net/framed-link.ts';
+import { createSocketLink } from '../../adapters/net/socket-link.ts';
 import type { Link, Listener } from '../../protocol/ports.ts';
+import { asSocketLike } from './dial-socket.ts';
 import { refuseUpgrade, type UpgradeRoute } from './upgrades.ts';
 
 export interface SocketListener extends Listener {
@@ -63,31 +63,5 @@ export function createSocketListener({
   };
 }
 
-/** Dials a hub's socket from Node. */
-export const dialNodeSocketLink = (url: string): Promise<FramedLink> =>
-  dialSocketLink(url, (address) =>
-    asSocketLike(new WebSocket(address, { maxPayload: fragmentBytesMax, perMessageDeflate: false })),
-  );
-
-/** `ws` has the browser's interface; only its types of events differ. */
-function asSocketLike(socket: WebSocket): SocketLike {
-  return {
-    get binaryType() {
-      return socket.binaryType;
-    },
-    set binaryType(type: string) {
-      if (type === 'arraybuffer') socket.binaryType = type;
-    },
-    get readyState() {
-      return socket.readyState;
-    },
-    send: (data) => socket.send(data),
-    close: (code, reason) => socket.close(code, reason),
-    addEventListener(type: string, listener: (event: { readonly data: unknown }) => void) {
-      if (type === 'message') socket.addEventListener('message', (event) => listener(event));
-      else if (type === 'open') socket.addEventListener('open', () => listener({ data: undefined }));
-      else if (type === 'close') socket.addEventListener('close', () => listener({ data: undefined }));
-      else if (type === 'error') socket.addEventListener('error', () => listener({ data: undefined }));
-    },
-  };
-}
+/** Kept beside the listener for who uses both. */
+export { dialNodeSocketLink } from './dial-socket.ts';
