@@ -9,7 +9,9 @@ import * as hub from './commands/hub.ts';
 import * as jobs from './commands/jobs.ts';
 import * as keys from './commands/keys.ts';
 import * as ledger from './commands/ledger.ts';
+import * as signal from './commands/signal.ts';
 import * as sim from './commands/sim.ts';
+import * as submit from './commands/submit.ts';
 import * as volunteer from './commands/volunteer.ts';
 import { consoleOutput, explainError, type Output } from './output.ts';
 
@@ -17,7 +19,9 @@ import { consoleOutput, explainError, type Output } from './output.ts';
 const commands: readonly { register(program: Command, output: Output): void }[] = [
   hub,
   volunteer,
+  submit,
   jobs,
+  signal,
   sim,
   keys,
   ledger,

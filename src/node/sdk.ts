@@ -14,7 +14,7 @@ import { openSwarm, type Swarm } from '../assembly/swarm.ts';
 import { expectInput } from '../core/result.ts';
 import { parseHubAddress } from '../protocol/hub-address.ts';
 import { defaultDataFolder, loadAccountKeyFile } from './identity-file.ts';
-import { dialNodeSocketLink } from './net/socket-listener.ts';
+import { dialNodeSocketLink } from './net/dial-socket.ts';
 
 export type { MapJob, MapResult, SubmitOptions, Swarm, SwarmJob, UnitResult } from '../assembly/swarm.ts';
 export { InputError } from '../core/result.ts';
