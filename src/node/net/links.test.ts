@@ -2,7 +2,7 @@
 
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { WebSocket } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ed25519 } from '../../adapters/crypto/ed25519.ts';
 import { createIdentity } from '../../adapters/crypto/identity.ts';
@@ -150,6 +150,31 @@ describe('peer links in Node', () => {
     await near.send('control', Uint8Array.of(1));
     await expect.poll(async () => (await far.arrivals()).length).toBe(1);
     socket.terminate();
+  });
+
+  test('signals that break PeerJS’s own handlers do not end the process', async () => {
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    await new Promise((resolve) => server.once('listening', resolve));
+    server.on('connection', (socket) => {
+      for (const signal of [
+        { type: 'OPEN' },
+        { type: 'OFFER' },
+        { type: 'OFFER', payload: { type: 'data', serialization: 'x' } },
+      ]) {
+        socket.send(JSON.stringify(signal));
+      }
+      socket.ping();
+    });
+    // The pong comes after everything before the ping was taken.
+    const taken = new Promise<void>((resolve) =>
+      server.on('connection', (socket) => socket.once('pong', () => resolve())),
+    );
+    const options = await newOptions();
+    const { port } = server.address() as AddressInfo;
+    const listener = await openPeerListener({ ...options, signal: { ...options.signal, port } });
+    await taken;
+    await listener.close();
+    await new Promise((resolve) => server.close(resolve));
   });
 
   test('links outlive their signalling server, and when it is back both can be dialled again', async () => {

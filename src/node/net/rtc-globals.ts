@@ -8,11 +8,11 @@ import { signalBytesMax } from '../../core/limits.ts';
 
 /**
  * `ws` throws where a browser only reports: a socket that fails, or a handler that a malformed signal breaks, would end
- * the process. Signals come one in a task, as in a browser, since PeerJS takes two at once for a broken connection.
+ * the process. Our own signalling server passes no such signal on; another one might.
  */
 class CalmWebSocket extends NodeWebSocket {
   constructor(url: string) {
-    super(url, { maxPayload: signalBytesMax, perMessageDeflate: false, allowSynchronousEvents: false });
+    super(url, { maxPayload: signalBytesMax, perMessageDeflate: false });
     this.on('error', () => {});
   }
 
