@@ -6,23 +6,25 @@
 
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sha256Large } from '../../adapters/crypto/sha256-large.ts';
+import type { PreparedJob } from '../../assembly/job.ts';
 import { InputError } from '../../core/result.ts';
 import type { Digest, JobId } from '../../core/ids.ts';
-import type { AcceptedUnit } from '../../assembly/submitter.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
 import type { JobState } from '../../protocol/messages.ts';
-import type { DigestBytes } from '../../protocol/ports.ts';
 
 /** One unit in `job.json`. */
 export interface UnitRecord {
   readonly unit: number;
   readonly digest: Digest;
-  /** Who returned it: account, peer, device class, and the digest of the signed receipt. */
-  readonly receipts: AcceptedUnit['by'];
+  /** Digests of the signed receipts of those who returned it. */
+  readonly receipts: readonly Digest[];
 }
 
 export interface JobRecord {
   readonly job: JobId;
+  /** `running` in a folder whose command was interrupted. */
+  readonly state: JobState['state'];
   readonly manifest: Manifest;
   readonly units: readonly UnitRecord[];
   /** The output of the reduce tree, in `reduced.bin`. */
@@ -41,54 +43,68 @@ export interface SubmitSummary {
   readonly out: string | null;
 }
 
-export interface OutputFolder {
+export interface SubmitOutput {
   /** Units that lie there already, whole and with the digest that `job.json` names. */
   readonly have: readonly number[];
-  /** Writes one unit's file. */
-  write(accepted: AcceptedUnit): Promise<void>;
+  writeUnit(accepted: UnitRecord & { readonly bytes: Uint8Array }): Promise<void>;
   writeReduced(bytes: Uint8Array): Promise<void>;
-  /** Writes `job.json` as of now; at the end, and now and then before it. */
+  /** Writes `job.json` as of now; every 64 units does so by itself. */
   save(): Promise<void>;
+  /** Writes `job.json` for the last time. */
+  finish(ended: Pick<JobState, 'state'>): Promise<void>;
 }
+
+const unitsBetweenSaves = 64;
 
 export const unitFileName = (unit: number): string => `${String(unit).padStart(6, '0')}.bin`;
 
-/** The folder for a job's outputs, made where there is none. A folder that holds another job's outputs is refused. */
-export async function openOutputFolder(
+/** Refuses a folder whose `job.json` is somebody else's; to be asked before a job is submitted. */
+export async function checkOutput(out: string): Promise<void> {
+  await readRecord(out);
+}
+
+/** The folder for a job's outputs, made where there is none. Outputs of an earlier job there are removed. */
+export async function openOutput(
   out: string,
-  job: JobId,
-  manifest: Manifest,
-  digestOf: DigestBytes,
-): Promise<OutputFolder> {
+  { job, manifest }: Pick<PreparedJob, 'job' | 'manifest'>,
+): Promise<SubmitOutput> {
   await mkdir(out, { recursive: true });
   const earlier = await readRecord(out);
-  if (earlier !== undefined && earlier.job !== job) {
-    throw new InputError(`--out ${out}: holds the outputs of job ${earlier.job}; choose another folder or remove it`);
-  }
   const units = new Map<number, UnitRecord>();
   for (const record of earlier?.units ?? []) {
-    if (await holds(join(out, unitFileName(record.unit)), record.digest, digestOf)) units.set(record.unit, record);
+    const path = join(out, unitFileName(record.unit));
+    if (earlier?.job !== job) await rm(path, { force: true });
+    else if (await holds(path, record.digest)) units.set(record.unit, record);
   }
-  let reduced = earlier?.reduced;
+  let reduced = earlier?.job === job ? earlier.reduced : undefined;
+  if (earlier !== undefined && reduced === undefined) await rm(join(out, 'reduced.bin'), { force: true });
+  let unsaved = 0;
+  const save = async (state: JobState['state'] = 'running'): Promise<void> => {
+    const record: JobRecord = {
+      job,
+      state,
+      manifest,
+      units: [...units.values()].toSorted((a, b) => a.unit - b.unit),
+      ...(reduced === undefined ? {} : { reduced }),
+    };
+    unsaved = 0;
+    await writeWhole(join(out, 'job.json'), new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`));
+  };
+  await save();
   return {
     have: [...units.keys()].toSorted((a, b) => a - b),
-    async write({ unit, bytes, digest, by }) {
+    async writeUnit({ unit, bytes, digest, receipts }) {
       await writeWhole(join(out, unitFileName(unit)), bytes);
-      units.set(unit, { unit, digest, receipts: by });
+      units.set(unit, { unit, digest, receipts });
+      unsaved++;
+      if (unsaved >= unitsBetweenSaves) await save();
     },
     async writeReduced(bytes) {
       await writeWhole(join(out, 'reduced.bin'), bytes);
-      reduced = await digestOf(bytes);
+      reduced = await sha256Large(bytes);
     },
-    async save() {
-      const record: JobRecord = {
-        job,
-        manifest,
-        units: [...units.values()].toSorted((a, b) => a.unit - b.unit),
-        ...(reduced === undefined ? {} : { reduced }),
-      };
-      await writeWhole(join(out, 'job.json'), new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`));
-    },
+    save: () => save(),
+    finish: ({ state }) => save(state),
   };
 }
 
@@ -132,9 +148,9 @@ const isRecord = (value: unknown): value is JobRecord =>
       typeof unit.digest === 'string',
   );
 
-async function holds(path: string, digest: Digest, digestOf: DigestBytes): Promise<boolean> {
+async function holds(path: string, digest: Digest): Promise<boolean> {
   try {
-    return (await digestOf(await readFile(path))) === digest;
+    return (await sha256Large(await readFile(path))) === digest;
   } catch {
     return false;
   }
