@@ -3,18 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256Large } from '../../adapters/crypto/sha256-large.ts';
-import type { AccountId, Digest, JobId } from '../../core/ids.ts';
+import type { AcceptedUnit } from '../../assembly/submitter.ts';
+import type { AccountId, Digest, JobId, PeerId } from '../../core/ids.ts';
 import { InputError } from '../../core/result.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
 import { messageExamples } from '../../protocol/message-examples.ts';
-import {
-  checkOutput,
-  openOutput,
-  submitSummary,
-  unitFileName,
-  type JobRecord,
-  type UnitRecord,
-} from './submit-output.ts';
+import { checkOutput, openOutput, submitSummary, unitFileName, type JobRecord } from './submit-output.ts';
 
 const job = 'ab'.repeat(32) as JobId;
 const manifest: Manifest = {
@@ -36,10 +30,17 @@ const manifest: Manifest = {
     loop: 1,
   },
 };
-const receipts = ['4'.repeat(64) as Digest];
-async function accepted(unit: number, ...content: number[]): Promise<UnitRecord & { bytes: Uint8Array }> {
+const by: AcceptedUnit['by'] = [
+  {
+    account: '2'.repeat(64) as AccountId,
+    peer: '3'.repeat(32) as PeerId,
+    deviceClass: 'google swiftshader chromium',
+    receipt: '4'.repeat(64) as Digest,
+  },
+];
+async function accepted(unit: number, ...content: number[]): Promise<AcceptedUnit> {
   const bytes = Uint8Array.from(content);
-  return { unit, bytes, digest: await sha256Large(bytes), receipts };
+  return { unit, bytes, digest: await sha256Large(bytes), by };
 }
 
 describe('the output folder', () => {
@@ -50,42 +51,42 @@ describe('the output folder', () => {
   afterEach(() => rm(join(out, '..'), { recursive: true }));
 
   test('holds a file a unit and what is known of the job', async () => {
-    const folder = await openOutput(out, { job, manifest });
+    const folder = await openOutputFolder(out, job, manifest, sha256Large);
     expect(folder.have).toEqual([]);
-    await folder.writeUnit(await accepted(2, 7, 0, 0, 0));
-    await folder.writeUnit(await accepted(0, 5, 0, 0, 0));
+    await folder.write(await accepted(2, 7, 0, 0, 0));
+    await folder.write(await accepted(0, 5, 0, 0, 0));
     await folder.writeReduced(Uint8Array.of(12, 0, 0, 0));
-    await folder.finish({ state: 'done' });
+    await folder.save('done');
     expect((await readdir(out)).toSorted()).toEqual(['000000.bin', '000002.bin', 'job.json', 'reduced.bin']);
     expect([...(await readFile(join(out, unitFileName(2))))]).toEqual([7, 0, 0, 0]);
     const record = JSON.parse(await readFile(join(out, 'job.json'), 'utf8')) as JobRecord;
     expect([record.job, record.state]).toEqual([job, 'done']);
     expect(record.manifest).toEqual(manifest);
     expect(record.units.map(({ unit }) => unit)).toEqual([0, 2]);
-    expect(record.units[0]?.receipts).toEqual(receipts);
+    expect(record.units[0]?.receipts).toEqual(by);
     expect(record.reduced).toBe(await sha256Large(Uint8Array.of(12, 0, 0, 0)));
   });
 
   test('goes on where it stopped, but trusts no file that changed, is gone or was never listed', async () => {
-    const first = await openOutput(out, { job, manifest });
-    for (const unit of [0, 1, 2]) await first.writeUnit(await accepted(unit, unit, 1, 1, 1));
+    const first = await openOutputFolder(out, job, manifest, sha256Large);
+    for (const unit of [0, 1, 2]) await first.write(await accepted(unit, unit, 1, 1, 1));
     await first.save();
-    await first.writeUnit(await accepted(3, 9, 9, 9, 9));
+    await first.write(await accepted(3, 9, 9, 9, 9));
     await writeFile(join(out, unitFileName(1)), Uint8Array.of(0, 0, 0, 0));
     await rm(join(out, unitFileName(2)));
-    const second = await openOutput(out, { job, manifest });
+    const second = await openOutputFolder(out, job, manifest, sha256Large);
     expect(second.have).toEqual([0]);
-    await second.writeUnit(await accepted(1, 1, 1, 1, 1));
+    await second.write(await accepted(1, 1, 1, 1, 1));
     await second.save();
-    expect((await openOutput(out, { job, manifest })).have).toEqual([0, 1]);
+    expect((await openOutputFolder(out, job, manifest, sha256Large)).have).toEqual([0, 1]);
   });
 
   test('loses the outputs of an earlier job', async () => {
-    const first = await openOutput(out, { job, manifest });
-    await first.writeUnit(await accepted(1, 1, 1, 1, 1));
+    const first = await openOutputFolder(out, job, manifest, sha256Large);
+    await first.write(await accepted(1, 1, 1, 1, 1));
     await first.writeReduced(Uint8Array.of(1));
-    await first.finish({ state: 'done' });
-    const other = await openOutput(out, { job: 'cd'.repeat(32) as JobId, manifest });
+    await first.save('done');
+    const other = await openOutputFolder(out, 'cd'.repeat(32) as JobId, manifest, sha256Large);
     expect(other.have).toEqual([]);
     expect(await readdir(out)).toEqual(['job.json']);
   });
@@ -96,7 +97,7 @@ describe('the output folder', () => {
     for (const text of ['{"name":"scale points"}', '{', '[]']) {
       await writeFile(join(out, 'job.json'), text);
       await expect(checkOutput(out)).rejects.toThrow(/job\.json there is none of tabswarm's; choose another folder/);
-      await expect(openOutput(out, { job, manifest })).rejects.toThrow(InputError);
+      await expect(openOutputFolder(out, job, manifest, sha256Large)).rejects.toThrow(InputError);
     }
   });
 

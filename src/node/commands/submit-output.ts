@@ -6,19 +6,19 @@
 
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sha256Large } from '../../adapters/crypto/sha256-large.ts';
-import type { PreparedJob } from '../../assembly/job.ts';
+import type { AcceptedUnit } from '../../assembly/submitter.ts';
 import { InputError } from '../../core/result.ts';
 import type { Digest, JobId } from '../../core/ids.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
 import type { JobState } from '../../protocol/messages.ts';
+import type { DigestBytes } from '../../protocol/ports.ts';
 
 /** One unit in `job.json`. */
 export interface UnitRecord {
   readonly unit: number;
   readonly digest: Digest;
-  /** Digests of the signed receipts of those who returned it. */
-  readonly receipts: readonly Digest[];
+  /** Who returned it: account, peer, device class, and the digest of the signed receipt. */
+  readonly receipts: AcceptedUnit['by'];
 }
 
 export interface JobRecord {
@@ -43,15 +43,14 @@ export interface SubmitSummary {
   readonly out: string | null;
 }
 
-export interface SubmitOutput {
+export interface OutputFolder {
   /** Units that lie there already, whole and with the digest that `job.json` names. */
   readonly have: readonly number[];
-  writeUnit(accepted: UnitRecord & { readonly bytes: Uint8Array }): Promise<void>;
+  /** Writes one unit's file, and `job.json` every 64 units. */
+  write(accepted: AcceptedUnit): Promise<void>;
   writeReduced(bytes: Uint8Array): Promise<void>;
-  /** Writes `job.json` as of now; every 64 units does so by itself. */
-  save(): Promise<void>;
-  /** Writes `job.json` for the last time. */
-  finish(ended: Pick<JobState, 'state'>): Promise<void>;
+  /** Writes `job.json`; in the end with how the job ended. */
+  save(state?: JobState['state']): Promise<void>;
 }
 
 const unitsBetweenSaves = 64;
@@ -64,17 +63,19 @@ export async function checkOutput(out: string): Promise<void> {
 }
 
 /** The folder for a job's outputs, made where there is none. Outputs of an earlier job there are removed. */
-export async function openOutput(
+export async function openOutputFolder(
   out: string,
-  { job, manifest }: Pick<PreparedJob, 'job' | 'manifest'>,
-): Promise<SubmitOutput> {
+  job: JobId,
+  manifest: Manifest,
+  digestOf: DigestBytes,
+): Promise<OutputFolder> {
   await mkdir(out, { recursive: true });
   const earlier = await readRecord(out);
   const units = new Map<number, UnitRecord>();
   for (const record of earlier?.units ?? []) {
     const path = join(out, unitFileName(record.unit));
     if (earlier?.job !== job) await rm(path, { force: true });
-    else if (await holds(path, record.digest)) units.set(record.unit, record);
+    else if (await holds(path, record.digest, digestOf)) units.set(record.unit, record);
   }
   let reduced = earlier?.job === job ? earlier.reduced : undefined;
   if (earlier !== undefined && reduced === undefined) await rm(join(out, 'reduced.bin'), { force: true });
@@ -93,18 +94,17 @@ export async function openOutput(
   await save();
   return {
     have: [...units.keys()].toSorted((a, b) => a - b),
-    async writeUnit({ unit, bytes, digest, receipts }) {
+    async write({ unit, bytes, digest, by }) {
       await writeWhole(join(out, unitFileName(unit)), bytes);
-      units.set(unit, { unit, digest, receipts });
+      units.set(unit, { unit, digest, receipts: by });
       unsaved++;
       if (unsaved >= unitsBetweenSaves) await save();
     },
     async writeReduced(bytes) {
       await writeWhole(join(out, 'reduced.bin'), bytes);
-      reduced = await sha256Large(bytes);
+      reduced = await digestOf(bytes);
     },
-    save: () => save(),
-    finish: ({ state }) => save(state),
+    save,
   };
 }
 
@@ -148,9 +148,9 @@ const isRecord = (value: unknown): value is JobRecord =>
       typeof unit.digest === 'string',
   );
 
-async function holds(path: string, digest: Digest): Promise<boolean> {
+async function holds(path: string, digest: Digest, digestOf: DigestBytes): Promise<boolean> {
   try {
-    return (await sha256Large(await readFile(path))) === digest;
+    return (await digestOf(await readFile(path))) === digest;
   } catch {
     return false;
   }
