@@ -10,11 +10,11 @@ import { linkCases, type LinkPair } from '../../adapters/net/link-acceptance.ts'
 import { createPartner } from '../../adapters/net/link-partner.ts';
 import type { FramedLink } from '../../adapters/net/framed-link.ts';
 import { dialPeer, openPeerListener, type PeerListener, type PeerOptions } from '../../adapters/net/peer-link.ts';
-import { createSignalToken } from '../../protocol/signal-token.ts';
+import { createSignalToken, signalKey } from '../../protocol/signal-token.ts';
 import type { PeerId } from '../../core/ids.ts';
 import type { Link, Listener } from '../../protocol/ports.ts';
 import { installRtcGlobals, releaseRtc } from './rtc-globals.ts';
-import { signalKey, startSignalling, type RunningSignalling } from './signalling.ts';
+import { startSignalling, type RunningSignalling } from './signalling.ts';
 import { dialNodeSocketLink } from './dial-socket.ts';
 import { createSocketListener, type SocketListener } from './socket-listener.ts';
 import { attachUpgrades } from './upgrades.ts';

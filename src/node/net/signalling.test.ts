@@ -6,8 +6,8 @@ import { ed25519 } from '../../adapters/crypto/ed25519.ts';
 import { createIdentity } from '../../adapters/crypto/identity.ts';
 import { signalBytesMax, signalTokenSecondsMax } from '../../core/limits.ts';
 import type { Identity } from '../../protocol/identity.ts';
-import { createSignalToken } from '../../protocol/signal-token.ts';
-import { signalKey, startSignalling, type RunningSignalling } from './signalling.ts';
+import { createSignalToken, signalKey } from '../../protocol/signal-token.ts';
+import { startSignalling, type RunningSignalling } from './signalling.ts';
 
 const now = Date.UTC(2030, 0, 1);
 let signalling: RunningSignalling;

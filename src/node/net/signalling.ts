@@ -14,11 +14,8 @@ import { fromUtf8 } from '../../core/bytes.ts';
 import { signalBytesMax } from '../../core/limits.ts';
 import { parseJson, peerId, v } from '../../core/schema.ts';
 import type { Verify } from '../../protocol/identity.ts';
-import { checkSignalToken } from '../../protocol/signal-token.ts';
+import { checkSignalToken, signalKey } from '../../protocol/signal-token.ts';
 import { attachUpgrades, refuseUpgrade, type UpgradeRoute } from './upgrades.ts';
-
-/** Peers of one hub; PeerJS asks for it in every URL. */
-export const signalKey = 'tabswarm';
 
 export interface SignallingOptions {
   /** Where it is mounted on its HTTP server. */
