@@ -12,6 +12,8 @@ import type { Message, Role } from '../protocol/messages.ts';
 import { jobOfManifest } from '../core/ids.ts';
 import { createHub, restoreHub, type HubMachine, type HubOptions } from '../swarm/hub.ts';
 import type { HubEffect, HubInput, HubStep, FactRecord } from '../swarm/step.ts';
+import type { PoolFact } from '../swarm/pool.ts';
+import type { UnitsFact } from '../swarm/units.ts';
 import { traceLine } from './trace.ts';
 import { Invariants, type InvariantOptions } from './invariants.ts';
 import { Replay } from './replay.ts';
@@ -78,6 +80,7 @@ export class SimHub {
   receive(from: PeerId, link: SimLink, message: Message): void {
     if (this.links.get(from) !== link) return;
     if (message.type === 'submit') {
+      this.say('protocol/messages', 'submit arrives as a frame, is parsed, its signature checked');
       const manifest = this.manifests.get(message.job);
       const found = manifest === undefined ? {} : { manifest };
       const { job, signature } = message;
@@ -164,7 +167,10 @@ export class SimHub {
       this.committing = false;
       for (const { records } of group) {
         this.store.append(records);
-        for (const record of records) this.invariants.observe(record);
+        for (const record of records) {
+          this.invariants.observe(record);
+          if (this.world.trace !== undefined) this.tell(record);
+        }
       }
       this.performAll(group);
       this.commitSoon();
@@ -200,6 +206,16 @@ export class SimHub {
         return this.links.get(effect.peer)?.break();
       case 'forget':
     }
+  }
+
+  /** Facts as steps of a unit's life. */
+  private tell({ fact }: FactRecord): void {
+    const told = storyOf(fact as UnitsFact | PoolFact);
+    for (const [where, what] of told) this.say(where, what);
+  }
+
+  private say(where: string, what: string): void {
+    this.world.trace?.(traceLine(this.world.now, where, what));
   }
 
   private inspect({ job, unit, attempt, digest }: Extract<HubEffect, { type: 'inspect' }>): HubInput {
@@ -238,6 +254,34 @@ export class SimHub {
 
   private fail(text: string | undefined): void {
     if (text !== undefined) this.invariants.violation ??= text;
+  }
+}
+
+/** Which places in the code a fact comes from, and what they did. */
+function storyOf(fact: UnitsFact | PoolFact): [string, string][] {
+  switch (fact.type) {
+    case 'submitted':
+      return [['swarm/coordinator', `a coordinator takes the job of ${fact.manifest.units} units`]];
+    case 'leased': {
+      const units = fact.units.map(([unit, attempt]) => `unit ${unit}, attempt ${attempt}`).join('; ');
+      return [['swarm/scheduler', `plans ${units} for ${fact.peer.slice(-4)}`]];
+    }
+    case 'result':
+      return [['swarm/coordinator', `receives the result of unit ${fact.unit}, attempt ${fact.attempt}`]];
+    case 'accepted':
+      return [
+        ['swarm/quorum', `unit ${fact.unit}: attempts ${fact.honest.join(' and ')} agree, ${fact.attempt} is accepted`],
+      ];
+    case 'credited':
+      return [['swarm/credit', `ledger entry ${fact.entry.seq}: ${fact.entry.credit} for unit ${fact.entry.unit}`]];
+    case 'finished':
+      return [['swarm/coordinator', `the job is ${fact.phase}`]];
+    case 'judged':
+      return [['swarm/reputation', `${fact.agreed.length} agreed, ${fact.disagreed.length} did not`]];
+    case 'ended':
+      return [['swarm/coordinator', `unit ${fact.unit}, attempt ${fact.attempt} is over: ${fact.why}`]];
+    default:
+      return [];
   }
 }
 

@@ -4,9 +4,10 @@
  */
 
 import type { AccountId, JobId } from '../core/ids.ts';
+import type { Manifest } from '../protocol/manifest.ts';
 import type { LeaseKey } from '../protocol/messages.ts';
 import { manifestOfJob } from '../core/ids.ts';
-import { sampleManifest, sampleTraining } from './manifests.ts';
+import { sampleManifest, sampleTraining } from '../swarm/sample-manifests.ts';
 import type { Scenario } from './scenarios.ts';
 import { jobNamed, SimHub } from './sim-hub.ts';
 import { SimSubmitter } from './sim-submitter.ts';
@@ -141,13 +142,15 @@ class Simulation {
 
   private submitJobs(account: AccountId): void {
     const { scenario, hub, submitter } = this;
-    if (scenario.units > 0) this.jobs.push(jobNamed(0));
-    if (scenario.training !== undefined) this.jobs.push(jobNamed(1));
     submitter.dial();
-    for (const job of this.jobs) {
-      const manifest = job === jobNamed(1) ? sampleTraining(scenario, account) : sampleManifest(scenario, account);
+    const submit = (job: JobId, manifest: Manifest): void => {
+      this.jobs.push(job);
       hub.offer(manifest, manifestOfJob(job));
       submitter.submit(job, manifest.units);
+    };
+    if (scenario.units > 0) submit(jobNamed(0), sampleManifest(scenario, account));
+    if (scenario.training !== undefined) {
+      submit(jobNamed(1), sampleTraining(scenario.training, scenario.unitSeconds, account));
     }
   }
 

@@ -108,7 +108,7 @@ export abstract class Coordinator {
   /** A volunteer has left or was excluded. */
   abstract memberGone(member: Member, now: number): void;
   abstract dropAccount(account: AccountId, now: number): void;
-  protected abstract finishing(): void;
+  protected abstract finishing(now: number): void;
   abstract inspected(unit: number, attempt: number, report: SeatReport | string, now: number): void;
   abstract aggregated(round: number, seat: number | null, parameters: Artifact, now: number): void;
   abstract initialised(parameters: Artifact, now: number): void;
@@ -159,7 +159,7 @@ export abstract class Coordinator {
       this.close(lease);
     }
     member.lastReturn = now;
-    member.failuresInARow = 0;
+    if (this.manifest.program !== 'train') member.failuresInARow = 0;
     this.context.hold(digest);
     this.note({ type: 'result', unit, attempt, digest, receipt });
     this.resultCame(unit, attempt, now);
@@ -208,7 +208,7 @@ export abstract class Coordinator {
   /** Ends the job; leases still out are withdrawn. */
   finish(phase: 'done' | 'failed' | 'cancelled', reason: string | null, now: number): void {
     if (!this.isActive) return;
-    this.finishing();
+    this.finishing(now);
     this.note({ type: 'finished', phase, reason });
     const leases = [...this.open.values()];
     this.revoke(leases);
@@ -411,7 +411,7 @@ export abstract class Coordinator {
 }
 
 /** A volunteer on which nothing succeeds gets work more and more rarely. */
-function slowDown(member: Member, now: number): void {
+export function slowDown(member: Member, now: number): void {
   member.failuresInARow++;
   member.backoffUntil = now + backoffMs(member.failuresInARow);
 }

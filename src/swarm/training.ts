@@ -10,11 +10,20 @@
 import { present } from '../core/assert.ts';
 import type { AccountId, Digest, JobId, PeerId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
+import { reconnectMsMax } from '../core/limits.ts';
 import type { Artifact } from '../protocol/artifact.ts';
 import type { ManifestOf } from '../protocol/manifest.ts';
 import type { JobState, RoundReport, Seat, TrainReport } from '../protocol/messages.ts';
 import { attemptAt, newUnitTable, unitAt, type EndReason } from './attempts.ts';
-import { applyJobFact, Coordinator, keyOf, type JobContext, type JobFact, type JobRecord } from './coordinator.ts';
+import {
+  applyJobFact,
+  Coordinator,
+  keyOf,
+  slowDown,
+  type JobContext,
+  type JobFact,
+  type JobRecord,
+} from './coordinator.ts';
 import { structuredCopy, type Member } from './pool.ts';
 import type { SeatReport } from './step.ts';
 
@@ -190,6 +199,10 @@ const startWaitMs = 3_000;
 /** A round may take twice the slowest seat of the last one and this much more. */
 const roundMargin = 2;
 const roundGraceMs = 5_000;
+/** How many times a round's allowed time its slow but steady seats get. */
+const patience = 3;
+/** A tab whose link broke is back within this, still at its unit; until then its seat is not given up. */
+const rejoinMs = reconnectMsMax + 1_000;
 
 export class TrainingCoordinator extends Coordinator {
   readonly record: TrainRecord;
@@ -197,6 +210,8 @@ export class TrainingCoordinator extends Coordinator {
   private readonly candidates = new Map<Member, number>();
   private started = false;
   private roundStart = 0;
+  /** When a seat was last left, or the hub came back to empty seats. */
+  private vacatedAt = 0;
   /** Time from a round's start until its slowest contribution so far; and what the round before took. */
   private slowestMs = 0;
   private roundMs: number;
@@ -223,6 +238,7 @@ export class TrainingCoordinator extends Coordinator {
 
   rebuild(restarted: boolean, now: number): void {
     this.roundStart = now;
+    this.vacatedAt = now;
     for (const { chunks } of this.record.parameters) for (const chunk of chunks) this.context.hold(chunk);
     if (!this.isActive) return;
     if (restarted && this.record.table.units.some((unit) => unit?.attempts.some(({ state }) => state === 'open'))) {
@@ -249,6 +265,7 @@ export class TrainingCoordinator extends Coordinator {
       if (!this.candidates.has(member)) this.candidates.set(member, now);
       this.startIfReady(now);
       if (!this.started) return 0;
+      if (this.holders.includes(member)) return 1;
     }
     const seat = this.seatFor(member);
     if (seat === undefined) return 0;
@@ -270,7 +287,7 @@ export class TrainingCoordinator extends Coordinator {
     this.candidates.delete(member);
     this.forgetSpeed(member);
     for (const lease of [...member.leases]) if (lease.coordinator === this) this.end(lease, 'lost', now);
-    this.vacate(member);
+    this.vacate(member, now);
     this.closeIfDone(now);
   }
 
@@ -279,7 +296,7 @@ export class TrainingCoordinator extends Coordinator {
     const leases = [...this.open.values()].filter(({ member }) => member.account === account);
     this.revoke(leases);
     for (const lease of leases) this.end(lease, 'revoked', now);
-    for (const holder of this.holders) if (holder?.account === account) this.vacate(holder);
+    for (const holder of this.holders) if (holder?.account === account) this.vacate(holder, now);
   }
 
   initialised(parameters: Artifact, now: number): void {
@@ -298,12 +315,17 @@ export class TrainingCoordinator extends Coordinator {
       if (result.digest !== undefined) this.context.release(this.job, result.digest);
       this.settlePeer(result.peer, unit, attempt, false, 0);
       const holder = this.holders[unit % this.workers];
-      if (holder?.peer === result.peer && typeof report === 'string') this.vacate(holder);
+      if (holder?.peer === result.peer && typeof report === 'string') {
+        slowDown(holder, now);
+        this.vacate(holder, now);
+      }
       this.context.workAppeared();
     } else {
       this.note({ type: 'contributed', unit, attempt, report });
       this.context.credit(result.account, this.job, unit, attempt, this.manifest.price);
       this.settlePeer(result.peer, unit, attempt, true, this.manifest.price);
+      const member = this.context.member(result.peer);
+      if (member !== undefined) member.failuresInARow = 0;
       this.slowestMs = Math.max(this.slowestMs, now - this.roundStart);
       this.context.stateChanged(this, false);
     }
@@ -344,7 +366,7 @@ export class TrainingCoordinator extends Coordinator {
   protected leaseGone(unit: number, why: EndReason, now: number): void {
     const holder = this.holders[unit % this.workers];
     // A round that closed without this seat does not take it away.
-    if (holder !== undefined && why !== 'revoked') this.vacate(holder);
+    if (holder !== undefined && why !== 'revoked') this.vacate(holder, now);
     if (this.record.stage === 'training' && this.roundOfUnit(unit) === this.record.round) {
       this.context.workAppeared();
       this.closeIfDone(now);
@@ -371,9 +393,9 @@ export class TrainingCoordinator extends Coordinator {
     }
   }
 
-  protected finishing(): void {
+  protected finishing(now: number): void {
     for (const { result } of this.contributions()) this.context.release(this.job, result);
-    for (const holder of this.holders) if (holder !== undefined) this.vacate(holder);
+    for (const holder of this.holders) if (holder !== undefined) this.vacate(holder, now);
     this.candidates.clear();
   }
 
@@ -405,8 +427,9 @@ export class TrainingCoordinator extends Coordinator {
     if (accounts.size < this.workers && (accounts.size === 0 || now - first < startWaitMs)) return;
     this.started = true;
     this.roundStart = now;
+    // Who came first sits first: seat 0 is the one that evaluates.
+    for (const member of this.candidates.keys()) this.deal(member, now);
     this.candidates.clear();
-    this.context.workAppeared();
   }
 
   /** The seat that this volunteer works in now, its own first; undefined when there is none for it. */
@@ -427,8 +450,12 @@ export class TrainingCoordinator extends Coordinator {
     return free;
   }
 
-  private vacate(member: Member): void {
-    for (let seat = 0; seat < this.workers; seat++) if (this.holders[seat] === member) this.holders[seat] = undefined;
+  private vacate(member: Member, now: number): void {
+    for (let seat = 0; seat < this.workers; seat++) {
+      if (this.holders[seat] !== member) continue;
+      this.holders[seat] = undefined;
+      this.vacatedAt = now;
+    }
     if (member.seatOf === this) member.seatOf = undefined;
   }
 
@@ -490,9 +517,28 @@ export class TrainingCoordinator extends Coordinator {
     if (missing.length === 0) return true;
     if (missing.length === this.workers) return false;
     if (this.isLastRound && missing.includes(0)) return false;
-    if (now > this.roundStart + this.roundMs) return true;
+    const allowedMs = this.allowedMs(this.workers - missing.length);
+    if (now > this.roundStart + allowedMs)
+      return !missing.some((seat) => this.isOnItsWay(seat, patience * allowedMs, now));
     if (missing.some((seat) => this.isOut(this.unitOf(seat)) || this.holders[seat] !== undefined)) return false;
-    return !this.hasSuccessor();
+    return now >= this.vacatedAt + rejoinMs && !this.hasSuccessor();
+  }
+
+  /** A round's time; once half of the seats are done, what they took says more than the round before. */
+  private allowedMs(done: number): number {
+    const seen = roundMargin * this.slowestMs + roundGraceMs;
+    return 2 * done >= this.workers ? Math.min(this.roundMs, seen) : this.roundMs;
+  }
+
+  /** A slow seat that reports progress and will be done before long is waited for, or it would never contribute. */
+  private isOnItsWay(seat: number, withinMs: number, now: number): boolean {
+    const unit = this.unitOf(seat);
+    const latest = this.roundStart + withinMs;
+    if (now > latest) return false;
+    for (const lease of this.open.values()) {
+      if (lease.unit === unit) return lease.expectedEnd > now && lease.expectedEnd <= latest;
+    }
+    return false;
   }
 
   /** Whether somebody who waits for work could take an empty seat. */

@@ -1,11 +1,22 @@
-/** The jobs of the simulated world: shapes only, their inputs do not exist. */
+/** Jobs for the simulator and for tests of the machines: shapes only, their inputs do not exist. */
 
 import type { AccountId } from '../core/ids.ts';
 import type { Manifest } from '../protocol/manifest.ts';
-import type { Scenario } from './scenarios.ts';
-import { nameOf } from './truth.ts';
+import type { Digest } from '../core/ids.ts';
 
-const nothing = { bytes: 4, chunks: [nameOf('a', 0xfffff)] };
+const nothing = { bytes: 4, chunks: ['0'.repeat(64) as Digest] };
+
+export interface UnitsSample {
+  readonly units: number;
+  readonly replicas: number;
+  readonly unitSeconds: number;
+}
+
+export interface TrainingSample {
+  readonly workers: number;
+  readonly rounds: number;
+  readonly method: 'diloco' | 'solo';
+}
 
 const commonOf = (submitter: AccountId) =>
   ({
@@ -16,16 +27,13 @@ const commonOf = (submitter: AccountId) =>
     price: 1,
   }) as const;
 
-export const sampleManifest = (
-  scenario: Pick<Scenario, 'units' | 'replicas' | 'unitSeconds'>,
-  submitter: AccountId,
-): Manifest => ({
+export const sampleManifest = (sample: UnitsSample, submitter: AccountId): Manifest => ({
   ...commonOf(submitter),
   name: 'simulated units',
   program: 'shader',
-  units: scenario.units,
-  verify: { replicas: scenario.replicas, absolute: 1, relative: 0 },
-  limits: { unitSeconds: scenario.unitSeconds },
+  units: sample.units,
+  verify: { replicas: sample.replicas, absolute: 1, relative: 0 },
+  limits: { unitSeconds: sample.unitSeconds },
   shader: {
     wgsl: nothing,
     constants: {},
@@ -35,8 +43,11 @@ export const sampleManifest = (
   },
 });
 
-export function sampleTraining(scenario: Pick<Scenario, 'training' | 'unitSeconds'>, submitter: AccountId): Manifest {
-  const { workers, rounds, method } = scenario.training ?? { workers: 2, rounds: 2, method: 'diloco' };
+export function sampleTraining(
+  { workers, rounds, method }: TrainingSample,
+  unitSeconds: number,
+  submitter: AccountId,
+): Manifest {
   const innerSteps = 10;
   return {
     ...commonOf(submitter),
@@ -44,7 +55,7 @@ export function sampleTraining(scenario: Pick<Scenario, 'training' | 'unitSecond
     program: 'train',
     units: workers * (rounds + 1),
     verify: { replicas: 1, absolute: 0, relative: 0 },
-    limits: { unitSeconds: scenario.unitSeconds },
+    limits: { unitSeconds },
     train: {
       model: {
         architecture: 'llama',
