@@ -4,7 +4,7 @@
  * groups of a reduce tree. Signing is the submitter's; files and digests are arguments. Bad input throws `InputError`.
  */
 
-import { concat, copyBytes, utf8, fromUtf8, type Bytes } from '../core/bytes.ts';
+import { concatAll, copyBytes, utf8, fromUtf8, type Bytes } from '../core/bytes.ts';
 import { chunkBytesMax } from '../core/limits.ts';
 import { jobOfManifest, type AccountId, type Digest, type JobId } from '../core/ids.ts';
 import { InputError, expectInput, type Result } from '../core/result.ts';
@@ -191,7 +191,7 @@ export function reduceLevels(outputs: number, fanIn: number): readonly (readonly
 
 /** What the units of one level read. */
 export const joinGroups = (outputs: readonly Uint8Array[], groups: readonly ReduceGroup[]): readonly Bytes[] =>
-  groups.map(({ first, end }) => concat(...outputs.slice(first, end)));
+  groups.map(({ first, end }) => concatAll(outputs.slice(first, end)));
 
 /** A training job; the text files are joined in order and taken as byte tokens. */
 export async function prepareTrainJob(
@@ -203,7 +203,7 @@ export async function prepareTrainJob(
   const parts: Uint8Array[] = [];
   for (const [index, path] of file.data.files.entries())
     parts.push(await readBytes(path, read, `${where}: data.files.${index}`));
-  const tokens = concat(...parts);
+  const tokens = concatAll(parts);
   const model = modelOfFile(file);
   checkText(tokens.byteLength, file, where);
   const cutter = createChunkCutter(options.digest);
@@ -353,7 +353,7 @@ async function assembleShader(
         buffers.push({
           binding: buffer.binding,
           kind: 'each',
-          data: await cutter.artifactOf(concat(...values)),
+          data: await cutter.artifactOf(concatAll(values)),
           sizes: sizes.every((size) => size === first) ? first : sizes,
         });
         break;

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   alignUp,
   concat,
+  concatAll,
   copyBytes,
   equalBytes,
   fromBase64,
@@ -35,6 +36,7 @@ describe('bytes', () => {
   test('joined parts stand one after another', () => {
     expect([...concat(Uint8Array.of(1), new Uint8Array(0), Uint8Array.of(2, 3))]).toEqual([1, 2, 3]);
     expect(concat().byteLength).toBe(0);
+    expect(concatAll(Array(600_000).fill(Uint8Array.of(1))).byteLength).toBe(600_000);
   });
 
   test('equal means the same length and every byte', () => {

@@ -11,7 +11,10 @@ export const fromUtf8 = (bytes: Uint8Array): string => new TextDecoder('utf-8', 
 export const toHex = (bytes: Uint8Array): string => nobleBytesToHex(bytes);
 export const fromHex = (text: string): Bytes => Uint8Array.from(nobleHexToBytes(text));
 
-export function concat(...parts: readonly Uint8Array[]): Bytes {
+export const concat = (...parts: readonly Uint8Array[]): Bytes => concatAll(parts);
+
+/** The same for lists of any length; arguments go over the stack, which some hundred thousand overflow. */
+export function concatAll(parts: readonly Uint8Array[]): Bytes {
   const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
   let offset = 0;
   for (const part of parts) {

@@ -8,7 +8,7 @@ import type { AccountId, Digest, JobId, PeerId } from '../../core/ids.ts';
 import { InputError } from '../../core/result.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
 import { messageExamples } from '../../protocol/message-examples.ts';
-import { checkOutput, openOutput, submitSummary, unitFileName, type JobRecord } from './submit-output.ts';
+import { checkOutput, openOutputFolder, submitSummary, unitFileName, type JobRecord } from './submit-output.ts';
 
 const job = 'ab'.repeat(32) as JobId;
 const manifest: Manifest = {
