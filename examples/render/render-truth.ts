@@ -1,7 +1,9 @@
 /**
  * The truth of `render.wgsl`: the same whole numbers on the CPU, operation by operation, so outputs must be equal bit
- * for bit. `check` compares every pixel of a few units or, where that would take long, pixels spread over all of them.
+ * for bit. `check` compares pixels spread over every unit, `truthTile` gives a whole one.
  */
+
+import { sceneWords } from './scene.ts';
 
 type Vector = readonly [number, number, number];
 
@@ -255,13 +257,9 @@ export function truthTile(scene: readonly number[], samples: number, unit: numbe
 }
 
 /** What is wrong with the outputs, or undefined: 24 pixels of each unit, the corners among them, bit for bit. */
-export function check(
-  outputs: ReadonlyMap<number, Uint8Array>,
-  scene: readonly number[],
-  samples: number,
-): string | undefined {
+export function check(outputs: ReadonlyMap<number, Uint8Array>, samples = 32): string | undefined {
   const { tileWidth, tileHeight, tilesAcross, tiles } = picture;
-  const pixel = createTracer(Int32Array.from(scene));
+  const pixel = createTracer(Int32Array.from(sceneWords()));
   for (let unit = 0; unit < tiles; unit++) {
     const bytes = outputs.get(unit);
     if (bytes === undefined) return `unit ${unit}: no output`;
