@@ -14,13 +14,13 @@ import { createIdentity, verifySignature } from '../src/adapters/crypto/identity
 import type { FramedLink } from '../src/adapters/net/framed-link.ts';
 import { linkCases } from '../src/adapters/net/link-acceptance.ts';
 import { createPartner, type Partner } from '../src/adapters/net/link-partner.ts';
-import { openPeerListener, type PeerListener } from '../src/adapters/net/peer-link.ts';
-import { openSession } from '../src/assembly/session.ts';
+import { openPeerListener, type PeerListener, type SignalAddress } from '../src/adapters/net/peer-link.ts';
+import { openSession, type Session } from '../src/assembly/session.ts';
 import type { Identity } from '../src/protocol/identity.ts';
-import { createSignalToken } from '../src/protocol/signal-token.ts';
+import { createSignalToken, signalKey } from '../src/protocol/signal-token.ts';
 import type { Link } from '../src/protocol/ports.ts';
 import { installRtcGlobals, releaseRtc } from '../src/node/net/rtc-globals.ts';
-import { createSignalling, signalKey } from '../src/node/net/signalling.ts';
+import { createSignalling } from '../src/node/net/signalling.ts';
 import { createSocketListener, type SocketListener } from '../src/node/net/socket-listener.ts';
 import { attachUpgrades } from '../src/node/net/upgrades.ts';
 import type { PartnerWord } from './pages/links.ts';
@@ -30,11 +30,13 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 let vite: ViteDevServer;
 let browser: Browser;
+let openPage: () => Promise<Page>;
 let near: Page;
 let far: Page;
 let hub: Server;
 let sockets: SocketListener;
 let closeSignalling: () => Promise<void>;
+let signal: SignalAddress;
 let nodeIdentity: Identity;
 let nodeListener: PeerListener;
 let targets: Record<
@@ -60,7 +62,7 @@ test.beforeAll(async () => {
   attachUpgrades(hub, [signalling.route, sockets.route]);
   await new Promise<void>((resolve) => hub.listen(0, '127.0.0.1', resolve));
   const { port } = hub.address() as AddressInfo;
-  const signal = { host: '127.0.0.1', port, path: '/signal', key: signalKey, secure: false };
+  signal = { host: '127.0.0.1', port, path: '/signal', key: signalKey, secure: false };
 
   nodeIdentity = await createIdentity({ accountKey: await (await ed25519()).generate() });
   const token = (): Promise<string> => createSignalToken(nodeIdentity, Date.now());
@@ -79,15 +81,15 @@ test.beforeAll(async () => {
   await vite.listen();
   const site = vite.resolvedUrls?.local[0] ?? '';
   browser = await launch();
-  const open = async (): Promise<Page> => {
+  openPage = async () => {
     const page = await (await browser.newContext()).newPage();
     page.on('pageerror', (error) => console.error(`page: ${error.message}`));
     await page.goto(`${site}e2e/pages/links.html`);
     await page.waitForFunction(() => 'links' in window);
     return page;
   };
-  near = await open();
-  far = await open();
+  near = await openPage();
+  far = await openPage();
   await near.exposeFunction('askPartner', (word: PartnerWord, values: unknown[]) => askPartner(word, values));
   await near.evaluate((address) => window.links.listen(address), signal);
   targets = {
@@ -165,5 +167,27 @@ for (const target of ['Node over WebRTC', 'Node over a WebSocket'] as const) {
     });
     expect(await near.evaluate((where) => window.links.greet(where), targets[target])).toBe(`hub ${nodeIdentity.peer}`);
     expect(await met).toMatch(/^volunteer [0-9a-f]{32} 127\.0\.0\.0\/8$/);
+  });
+}
+
+for (const target of ['Node over WebRTC', 'Node over a WebSocket'] as const) {
+  test(`${target} notices within seconds that a tab was closed`, async () => {
+    const met = new Promise<Session>((resolve, reject) => {
+      atNode = (link) => {
+        const options = { identity: nodeIdentity, role: 'hub', verify: verifySignature, clock: systemClock } as const;
+        openSession(link, options).then(resolve, reject);
+      };
+    });
+    const page = await openPage();
+    await page.evaluate((address) => window.links.listen(address), signal);
+    await page.evaluate((where) => window.links.greet(where, true), targets[target]);
+    const session = await met;
+    const start = performance.now();
+    const lost = new Promise<string>((resolve) => session.onClose(resolve));
+    await page.context().close();
+    const reason = await lost;
+    const seconds = (performance.now() - start) / 1000;
+    console.log(`${target}: noticed after ${seconds.toFixed(1)} s: ${reason}`);
+    expect(seconds).toBeLessThan(15);
   });
 }

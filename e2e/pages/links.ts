@@ -92,13 +92,13 @@ const links = {
       near.close('measured');
     }
   },
-  /** Opens a session with whoever is there; who it was, or why not. */
-  async greet(target: Target): Promise<string> {
+  /** Opens a session with whoever is there, and says who it was. */
+  async greet(target: Target, stay = false): Promise<string> {
     if (identity === undefined) throw new Error('not listening');
     const options = { identity, role: 'volunteer', verify: verifySignature, clock: systemClock } as const;
     const session = await openSession(await dial(target), options);
     const { peer, role } = session;
-    session.close('greeted');
+    if (!stay) session.close('greeted');
     return `${role} ${peer}`;
   },
 };

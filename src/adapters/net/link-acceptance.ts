@@ -221,9 +221,10 @@ function check(condition: boolean, text: string): void {
 /** Looks again until it holds; a real network tells nobody when a frame has arrived at the far end. */
 async function eventually(what: string, holds: () => boolean | Promise<boolean>, msMax = 30_000): Promise<void> {
   const end = performance.now() + msMax;
-  while (!(await holds())) {
+  // Looking costs time that the link could use, most of all where the far end is in another process.
+  for (let pause = 2; !(await holds()); pause = Math.min(2 * pause, 100)) {
     if (performance.now() > end) throw new Error(`waited ${msMax / 1000} s for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 
