@@ -118,13 +118,13 @@ describe('the truths', () => {
   test('a wrong bit, a missing tile and a short tile of the picture are named', () => {
     const scene = sceneWords();
     const outputs = new Map(Array.from({ length: 30 }, (_, unit) => [unit, truthTile(scene, 1, unit)] as const));
-    expect(checkRender(outputs, 1)).toBeUndefined();
+    expect(checkRender(outputs, scene, 1)).toBeUndefined();
     const tile = outputs.get(7)?.slice() ?? new Uint8Array(0);
     tile[0] = (tile[0] ?? 0) ^ 1;
-    expect(checkRender(new Map([...outputs, [7, tile]]), 1)).toMatch(/^unit 7: pixel 128, 32, channel 0/);
-    expect(checkRender(new Map([...outputs, [3, tile.subarray(12)]]), 1)).toMatch(/^unit 3: 24564 bytes/);
+    expect(checkRender(new Map([...outputs, [7, tile]]), scene, 1)).toMatch(/^unit 7: pixel 128, 32, channel 0/);
+    expect(checkRender(new Map([...outputs, [3, tile.subarray(12)]]), scene, 1)).toMatch(/^unit 3: 24564 bytes/);
     outputs.delete(29);
-    expect(checkRender(outputs, 1)).toBe('unit 29: no output');
+    expect(checkRender(outputs, scene, 1)).toBe('unit 29: no output');
   });
 
   test('the smallest hash of some nonces is smaller than all others, and another nonce is refused', () => {
@@ -162,7 +162,7 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('the examples on a GPU
   test('the picture is that of the truth, bit for bit', { timeout: 300_000 }, async () => {
     const { file, read } = await load('render/render-quick.json');
     const outputs = await run(await prepareShaderJob(file, read, options));
-    expect(checkRender(outputs, file.constants['samples'] ?? 0)).toBeUndefined();
+    expect(checkRender(outputs, sceneWords(), file.constants['samples'] ?? 0)).toBeUndefined();
   });
 
   test('the search finds what a library finds', { timeout: 300_000 }, async () => {

@@ -257,9 +257,13 @@ export function truthTile(scene: readonly number[], samples: number, unit: numbe
 }
 
 /** What is wrong with the outputs, or undefined: 24 pixels of each unit, the corners among them, bit for bit. */
-export function check(outputs: ReadonlyMap<number, Uint8Array>, samples = 32): string | undefined {
+export function check(
+  outputs: ReadonlyMap<number, Uint8Array>,
+  scene: readonly number[] = sceneWords(),
+  samples = 32,
+): string | undefined {
   const { tileWidth, tileHeight, tilesAcross, tiles } = picture;
-  const pixel = createTracer(Int32Array.from(sceneWords()));
+  const pixel = createTracer(Int32Array.from(scene));
   for (let unit = 0; unit < tiles; unit++) {
     const bytes = outputs.get(unit);
     if (bytes === undefined) return `unit ${unit}: no output`;
