@@ -17,6 +17,7 @@ import { headWidth, initialParameters, llamaLayout } from '../../src/models/llam
 import { gradientTruth } from '../../src/models/llama-truth.ts';
 import { createForward, createLoss } from '../../src/models/llama.ts';
 import { openGenerateProgram } from '../../src/programs/generate.ts';
+import type { OpenProgram } from '../../src/programs/program.ts';
 import { openTrainProgram } from '../../src/programs/train.ts';
 import type { Artifact } from '../../src/protocol/artifact.ts';
 import type { GeneratePlan, Manifest, ModelConfig, TrainPlan } from '../../src/protocol/manifest.ts';
@@ -161,6 +162,21 @@ const common = {
 
 const quiet = { signal: new AbortController().signal, progress: () => {} };
 
+/** The train program over this text, which finds these parameters under their artifact. */
+export function openSeat(
+  device: Device,
+  plan: TrainPlan,
+  data: Uint8Array,
+  parameters: Uint8Array,
+): Promise<OpenProgram> {
+  const manifest: Manifest = { ...common, program: 'train', units: 1, train: plan };
+  const chunks = chunksInMemory([
+    [plan.data, data],
+    [artifactOf(parameters), parameters],
+  ]);
+  return openTrainProgram(manifest, device, chunks);
+}
+
 /** Opens a training seat, runs these rounds from the same parameters one after another, and gives back their results. */
 export async function runSeat(
   device: Device,
@@ -169,12 +185,7 @@ export async function runSeat(
   rounds: readonly Omit<Seat, 'parameters'>[],
 ): Promise<Bytes[]> {
   const parameters = viewBytes(initialParameters(plan.model, plan.seed));
-  const chunks = chunksInMemory([
-    [plan.data, data],
-    [artifactOf(parameters), parameters],
-  ]);
-  const manifest: Manifest = { ...common, program: 'train', units: 1, train: plan };
-  const program = await openTrainProgram(manifest, device, chunks);
+  const program = await openSeat(device, plan, data, parameters);
   const results: Bytes[] = [];
   for (const round of rounds) {
     results.push(await program.run({ unit: 0, seat: { ...round, parameters: artifactOf(parameters) }, ...quiet }));

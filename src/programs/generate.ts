@@ -14,6 +14,7 @@ import { llamaLayout } from '../models/llama-parameters.ts';
 import type { GeneratePlan } from '../protocol/manifest.ts';
 import type { Chunks } from '../protocol/ports.ts';
 import type { OpenProgram, OpenProgramFunction, UnitRequest } from './program.ts';
+import { UnitAbortedError } from './shader.ts';
 
 /** Tokens drawn between two looks at them: a look costs a round trip, a needless token a step. */
 const tokensPerRead = 8;
@@ -75,13 +76,13 @@ async function openSampler(plan: GeneratePlan, device: Device, chunks: Chunks): 
     });
 
   async function run({ unit, signal, progress }: UnitRequest): Promise<Bytes> {
-    signal.throwIfAborted();
+    stopIfAborted(signal);
     const { first, count } = samplesOfUnit(plan, unit);
     device.write(samples.buffer, viewBytes(Uint32Array.from({ length: rows }, (_, row) => first + row)));
     await decoder.prefill(promptTokens);
     const transcripts = createTranscripts(plan, first, count, rows);
     for (let step = 0; step < steps; step++) {
-      signal.throwIfAborted();
+      stopIfAborted(signal);
       const fed = { buffer: tokens.buffer, offset: (step - 1) * rows };
       await device.run([...(step === 0 ? [] : decoder.step(fed, promptTokens.length + step - 1)), draw(step)]);
       const look = (step + 1) % tokensPerRead === 0 || step + 1 === steps;
@@ -137,4 +138,8 @@ function createTranscripts(plan: GeneratePlan, first: number, count: number, row
     allStopped: (): boolean => transcripts.every(({ finish }) => finish === 'stop'),
     samples: (): readonly GeneratedSample[] => transcripts,
   };
+}
+
+function stopIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw new UnitAbortedError('the unit was aborted');
 }

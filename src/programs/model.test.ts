@@ -14,7 +14,7 @@ import { logitsTruth } from '../models/llama-truth.ts';
 import { decodeLlama2c } from '../models/llama2c.ts';
 import { openNodeGpu } from '../node/open-gpu.ts';
 import type { GeneratePlan } from '../protocol/manifest.ts';
-import { checkGradient, checkSteps, runGenerate, runSeat } from '../../e2e/pages/model-checks.ts';
+import { checkGradient, checkSteps, openSeat, runGenerate, runSeat } from '../../e2e/pages/model-checks.ts';
 import { artifactOf, easyPlan, smallConfig } from '../../e2e/pages/model-plans.ts';
 
 const stories = '../shared/data/stories260K/stories260K.bin';
@@ -119,6 +119,25 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')(
       const sample = expectInput(decodeGeneration({ ...plan, stopTokens: [stop] }, 0, utf8(stopped ?? '')))[0];
       const end = together[0]?.tokens.indexOf(stop) ?? 0;
       expect([sample?.finish, sample?.tokens]).toEqual(['stop', together[0]?.tokens.slice(0, end)]);
+    });
+
+    test('an aborted seat stops at its next step, and the program serves the next lease as if nothing had been', async () => {
+      const plan = easyPlan(text);
+      const parameters = viewBytes(initialParameters(plan.model, plan.seed));
+      const program = await openSeat(opened.device, plan, text, parameters);
+      const seat = { ...firstRound, parameters: artifactOf(parameters) };
+      const abort = new AbortController();
+      const stopped = program.run({
+        unit: 0,
+        seat,
+        signal: abort.signal,
+        progress: (done) => done > 0.3 && abort.abort(),
+      });
+      await expect(stopped).rejects.toThrow('aborted');
+      const after = await program.run({ unit: 0, seat, signal: new AbortController().signal, progress: () => {} });
+      program.close();
+      const [undisturbed] = await runSeat(opened.device, plan, text, [firstRound]);
+      expect(equalBytes(after, undisturbed ?? text)).toBe(true);
     });
 
     test.skipIf(!existsSync(stories))('stories260K tells its 200 greedy tokens as llama2.c does', async () => {

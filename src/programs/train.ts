@@ -18,6 +18,7 @@ import type { TrainPlan } from '../protocol/manifest.ts';
 import type { Seat } from '../protocol/messages.ts';
 import type { Chunks } from '../protocol/ports.ts';
 import type { OpenProgram, OpenProgramFunction, UnitRequest } from './program.ts';
+import { UnitAbortedError } from './shader.ts';
 
 export const openTrainProgram: OpenProgramFunction = async (manifest, device, chunks): Promise<OpenProgram> => {
   if (manifest.program !== 'train') throw new TypeError(`the train program cannot run a ${manifest.program} job`);
@@ -60,7 +61,7 @@ async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks) {
     const tail = (validationTail ??= await chunks.readRange(plan.data, start, plan.data.bytes));
     const batches = Math.ceil(validation.length / plan.batch);
     for (let index = 0; index < batches; index++) {
-      signal.throwIfAborted();
+      stopIfAborted(signal);
       const windows = validation.slice(index * plan.batch, (index + 1) * plan.batch);
       await trainer.measure(tokensAt(plan, tail, start, windows), index);
     }
@@ -73,7 +74,7 @@ async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks) {
 
   async function run({ seat, signal, progress }: UnitRequest): Promise<Bytes> {
     const lent = present(seat, 'a training unit without its seat');
-    signal.throwIfAborted();
+    stopIfAborted(signal);
     const { start } = shardOf(plan, lent.seat);
     const loaded = await chunks.read(lent.parameters);
     const tokens = await readShard(lent.seat);
@@ -82,7 +83,7 @@ async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks) {
     const before = await trainer.readParameters();
     const validationLoss = lent.evaluate ? await measureValidation(signal) : null;
     for (let index = 0; index < lent.steps; index++) {
-      signal.throwIfAborted();
+      stopIfAborted(signal);
       const step = lent.firstStep + index;
       const batch = tokensAt(plan, tokens, start, trainingWindows(plan, lent.seat, step));
       await trainer.step(batch, learningRateAt(plan.optimizer, step, plan.steps), index);
@@ -141,4 +142,8 @@ function tokensAt(plan: TrainPlan, bytes: Uint8Array, start: number, windows: re
     targets.set(bytes.subarray(from - start + 1, from - start + 1 + context), sequence * context);
   }
   return { inputs, targets };
+}
+
+function stopIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw new UnitAbortedError('the unit was aborted');
 }
