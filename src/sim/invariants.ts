@@ -40,6 +40,8 @@ export class Invariants {
   violation: string | undefined;
   wrongAccepted = 0;
   accepted = 0;
+  /** Attempts that were lent, whatever became of them. */
+  attempts = 0;
   private readonly options: InvariantOptions;
   private readonly jobs = new Map<string, SeenJob>();
   private readonly credits = new Set<string>();
@@ -130,6 +132,7 @@ export class Invariants {
   private observeLeases(job: SeenJob, fact: Extract<UnitsFact, { type: 'leased' }>): void {
     const { account, block } = fact;
     this.check(this.standings.get(account)?.excluded !== true, `a lease for the excluded account ${account}`);
+    this.attempts += fact.units.length;
     for (const [unit, attempt] of fact.units) {
       const attempts = job.attempts[unit];
       this.check(

@@ -25,7 +25,7 @@ export interface SimReport {
   readonly events: number;
   readonly accepted: number;
   readonly wrongAccepted: number;
-  /** Attempts per accepted unit. */
+  /** Attempts that were lent per accepted unit, those withdrawn or lost among them. */
   readonly replicationOverhead: number;
   /** See `job-format.md`: the makespan over what cannot be beaten. */
   readonly makespanOverBound: number;
@@ -109,9 +109,7 @@ class Simulation {
 
   private report(makespanMs: number, violation: string | undefined): SimReport {
     const { scenario, world, hub } = this;
-    const table = hub.machine.view().jobs;
-    const attempts = table.reduce((sum, job) => sum + job.attempts, 0);
-    const { accepted, wrongAccepted } = hub.invariants;
+    const { accepted, attempts, wrongAccepted } = hub.invariants;
     const capacity = this.volunteers.reduce((sum, { character, presentMs }) => sum + character.speed * presentMs, 0);
     const used = this.volunteers.reduce((sum, { character, busyMs }) => sum + character.speed * busyMs, 0);
     return {

@@ -180,12 +180,12 @@ export abstract class Coordinator {
       this.resumeOrRevoke(member, unit, attempt, now);
       return queueDeadline;
     }
-    if (done > 0) {
+    if (done >= doneMin) {
       const startedAt = Math.max(lease.leasedAt, member.lastReturn);
       const rest = ((now - startedAt) * (1 - done)) / done;
       lease.expectedEnd = now + rest;
       lease.deadline = Math.max(lease.deadline, now + leaseMs(rest, undefined, 0));
-    } else if (queueDeadline > 0) {
+    } else if (done === 0 && queueDeadline > 0) {
       lease.deadline = Math.max(lease.deadline, queueDeadline + leaseMs(lease.unitMs, this.unitSeconds, 0));
     }
     lease.deadline = Math.min(lease.deadline, lease.leasedAt + leaseMsMax);
@@ -350,6 +350,7 @@ export abstract class Coordinator {
     const before = this.unitMsByPeer.get(member.peer);
     const after = updateMean(before, Math.max(1, ms));
     this.unitMsByPeer.set(member.peer, after);
+    member.recentMs = after;
     if (before !== undefined && speedClass(before) === speedClass(after)) return;
     if (before !== undefined) this.speeds.remove(before);
     this.speeds.add(after);
@@ -415,6 +416,9 @@ export function slowDown(member: Member, now: number): void {
   member.failuresInARow++;
   member.backoffUntil = now + backoffMs(member.failuresInARow);
 }
+
+/** Below this share done, what is left cannot be estimated from what is done. */
+const doneMin = 0.05;
 
 /** Attempts of one unit stay far below this. */
 const attemptsMax = 65_536;

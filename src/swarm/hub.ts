@@ -292,6 +292,7 @@ class Hub implements HubMachine {
       seatOf: undefined,
       lastJob: undefined,
       lastReturn: now,
+      recentMs: Infinity,
       failuresInARow: 0,
       backoffUntil: 0,
     };
@@ -397,8 +398,7 @@ class Hub implements HubMachine {
 
   private offerToAll(now: number): void {
     this.workAppeared = false;
-    const speedOf = (member: Member) => Object.values(member.speeds)[0] ?? 0;
-    const fastestFirst = [...this.waiting].toSorted((a, b) => speedOf(b) - speedOf(a));
+    const fastestFirst = [...this.waiting].toSorted((a, b) => (a.recentMs < b.recentMs ? -1 : 1));
     for (const member of fastestFirst) this.offer(member, now);
   }
 

@@ -101,6 +101,8 @@ export interface Member {
   lastJob: JobId | undefined;
   /** When its last result came in: the next unit began then at the latest. */
   lastReturn: number;
+  /** What units took on it lately, of whatever job; Infinity before any was seen. For the order of offers only. */
+  recentMs: number;
   failuresInARow: number;
   backoffUntil: number;
 }

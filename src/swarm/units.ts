@@ -79,6 +79,13 @@ const scanMax = 64;
 /** A second opinion is picked among this many waiting units, so that a pair of liars cannot arrange to meet. */
 const shuffleMax = 8;
 
+/** A copy must be expected in a fraction of the time that the original still takes. */
+const copyMargin = 1.5;
+/** Only those who finish within a few times what the rest of the job should take get copies, */
+const copyHorizons = 3;
+/** and a unit gets at most so many beyond what its quorum needs. */
+const copiesMax = 2;
+
 export class UnitsCoordinator extends Coordinator {
   readonly record: JobRecord;
   private readonly replicas: number;
@@ -305,17 +312,17 @@ export class UnitsCoordinator extends Coordinator {
   private dealAgain(member: Member, now: number): number {
     const unitMs = this.unitMsOf(member);
     if (member.slots === 0 || member.leases.size > 0 || unitMs === undefined) return 0;
+    if (unitMs > copyHorizons * this.speeds.horizonMs(this.open.size)) return 0;
     for (let tries = 0; tries < shuffleMax; tries++) {
       const lease = this.laggards.pop();
       if (lease === undefined) return 0;
       if (!this.open.has(keyOf(lease.unit, lease.attempt))) continue;
-      if (now + 1.2 * unitMs + 200 >= lease.expectedEnd) {
+      if (now + copyMargin * unitMs + 200 >= lease.expectedEnd) {
         this.laggards.push(lease);
         return 0;
       }
       const unit = unitAt(this.table, lease.unit);
-      // One copy beyond what the quorum needs is enough.
-      if ((this.out[lease.unit] ?? 0) > (this.wanted[lease.unit] ?? 0)) continue;
+      if ((this.out[lease.unit] ?? 0) >= (this.wanted[lease.unit] ?? 0) + copiesMax) continue;
       if (isTaken(unit, member.account, member.block, 0)) continue;
       this.setOut(lease.unit, (this.out[lease.unit] ?? 0) + 1);
       this.lend(member, [lease.unit], now);
