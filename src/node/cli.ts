@@ -1,5 +1,6 @@
 /** The process around the command line: arguments in, exit code out, and quiet when a pipe like `| head` closes. */
 
+import { releaseRtc } from './net/rtc-globals.ts';
 import { runProgram } from './program.ts';
 
 for (const stream of [process.stdout, process.stderr]) {
@@ -9,5 +10,10 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-// Set, not called: what was written is flushed before the process ends by itself.
-process.exitCode = await runProgram(process.argv.slice(2));
+const exitCode = await runProgram(process.argv.slice(2));
+// What was written reaches the pipe before the process ends. It must be ended: the signalling server's housekeeping
+// timers cannot be stopped, and native WebRTC threads abort a process that just runs out.
+for (const stream of [process.stdout, process.stderr])
+  await new Promise<void>((flushed) => stream.write('', () => flushed()));
+await releaseRtc();
+process.exit(exitCode);

@@ -14,6 +14,8 @@ export interface LocalSwarm {
   readonly server: HubServer;
   readonly tabs: VolunteerTabs;
   readonly open: readonly VolunteerTab[];
+  /** A folder that goes away with the swarm. */
+  readonly data: string;
   close(): Promise<void>;
 }
 
@@ -22,6 +24,8 @@ export interface LocalSwarmOptions {
   readonly tabs: number;
   /** One more that returns flipped bits; needs the site that was built for demonstrations. */
   readonly liar?: boolean;
+  /** False opens windows. */
+  readonly headless?: boolean;
   readonly report: (line: string) => void;
 }
 
@@ -35,13 +39,17 @@ export async function openLocalSwarm(options: LocalSwarmOptions): Promise<LocalS
     const site = siteFolder(options.liar === true ? 'site-demo' : 'site');
     const server = await startHubServer({ port: 0, host: '127.0.0.1', data, site, report: options.report });
     cleanup.push(() => server.close());
-    const tabs = await openVolunteerTabs({ url: server.url, report: options.report });
+    const tabs = await openVolunteerTabs({
+      url: server.url,
+      report: options.report,
+      headless: options.headless ?? true,
+    });
     cleanup.push(() => tabs.close());
     // One after another: contexts opened at once fight for the same two cores and all come late.
     const open: VolunteerTab[] = [];
     if (options.liar === true) open.push(await tabs.open({ lie: true }));
     for (let index = 0; index < options.tabs; index++) open.push(await tabs.open());
-    return { server, tabs, open, close };
+    return { server, tabs, open, data, close };
   } catch (error) {
     await close();
     throw error;

@@ -23,6 +23,7 @@ const nodeVersionMin = [20, 19];
 const sources = [
   'src',
   'bench',
+  'examples',
   'shaders',
   'public',
   'index.html',

@@ -5,6 +5,8 @@
 
 import { Command, CommanderError } from 'commander';
 import { version } from '../../package.json';
+import * as demo from './commands/demo.ts';
+import * as generate from './commands/generate.ts';
 import * as hub from './commands/hub.ts';
 import * as jobs from './commands/jobs.ts';
 import * as keys from './commands/keys.ts';
@@ -12,6 +14,7 @@ import * as ledger from './commands/ledger.ts';
 import * as signal from './commands/signal.ts';
 import * as sim from './commands/sim.ts';
 import * as submit from './commands/submit.ts';
+import * as train from './commands/train.ts';
 import * as volunteer from './commands/volunteer.ts';
 import { consoleOutput, explainError, type Output } from './output.ts';
 
@@ -20,11 +23,14 @@ const commands: readonly { register(program: Command, output: Output): void }[] 
   hub,
   volunteer,
   submit,
+  train,
+  generate,
   jobs,
   signal,
   sim,
   keys,
   ledger,
+  demo,
 ];
 
 /** The program with every command. It throws `CommanderError` where commander would end the process. */

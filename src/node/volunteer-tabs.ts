@@ -26,10 +26,12 @@ export interface VolunteerTabsOptions {
   readonly report?: (line: string) => void;
   /** True for a hub with a certificate of its own making. */
   readonly ignoreCertificate?: boolean;
+  /** False opens windows. */
+  readonly headless?: boolean;
 }
 
 export async function openVolunteerTabs(options: VolunteerTabsOptions): Promise<VolunteerTabs> {
-  const browser = await launchBrowser();
+  const browser = await launchBrowser({ headless: options.headless ?? true });
   return {
     browser,
     open: async ({ lie = false } = {}) => {

@@ -105,6 +105,4 @@ async function untilStopped(server: HubServer, output: Output): Promise<void> {
   output.progress(`${why}: no new leases; waiting for what volunteers hold`);
   await server.hub.drain(drainMsMax);
   await server.close();
-  // node-datachannel keeps threads that would hold the process.
-  process.exit(0);
 }

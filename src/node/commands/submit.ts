@@ -8,9 +8,10 @@ import { printResult, WorkFailedError, type Output } from '../output.ts';
 import { readInput } from '../read-input.ts';
 import { defaultDataFolder } from '../identity-file.ts';
 import { withSwarm } from '../with-swarm.ts';
+import { sha256Large } from '../../adapters/crypto/sha256-large.ts';
 import type { SwarmJob } from '../../assembly/swarm.ts';
 import { hubDefault } from './options.ts';
-import { openOutput, submitSummary, type SubmitOutput } from './submit-output.ts';
+import { openOutputFolder, submitSummary, type OutputFolder } from './submit-output.ts';
 
 interface SubmitFlags {
   readonly hub: string;
@@ -43,11 +44,14 @@ async function run(path: string, flags: SubmitFlags, output: Output): Promise<vo
       signal,
     });
     if (!flags.wait && !flags.json && flags.out === undefined) return followLater(job, flags, output);
-    const out = flags.out === undefined ? undefined : await openOutput(flags.out, job.prepared);
+    const out =
+      flags.out === undefined
+        ? undefined
+        : await openOutputFolder(flags.out, job.id, job.prepared.manifest, sha256Large);
     const ended = await collect(job, out, output);
     const reduced = await job.reduced;
     if (reduced !== undefined) await out?.writeReduced(reduced);
-    await out?.finish(ended);
+    await out?.save(ended.state);
     const summary = submitSummary(ended, (performance.now() - started) / 1000, flags.out);
     printResult(output, flags.json, summary, () => [
       `${ended.state}: ${ended.accepted} of ${ended.units} units accepted, ${ended.attempts} attempts, ${ended.disagreements} disagreements`,
@@ -57,7 +61,7 @@ async function run(path: string, flags: SubmitFlags, output: Output): Promise<vo
   });
 }
 
-async function collect(job: SwarmJob, out: SubmitOutput | undefined, output: Output): Promise<JobState> {
+async function collect(job: SwarmJob, out: OutputFolder | undefined, output: Output): Promise<JobState> {
   const shown = { accepted: -1 };
   job.onChange(() => {
     const state = job.state();
@@ -65,9 +69,7 @@ async function collect(job: SwarmJob, out: SubmitOutput | undefined, output: Out
     shown.accepted = state.accepted;
     output.progress(`${state.accepted} of ${state.units} units accepted`);
   });
-  for await (const { unit, bytes, digest, by } of job) {
-    await out?.writeUnit({ unit, bytes, digest, receipts: by.map((one) => one.receipt) });
-  }
+  for await (const accepted of job) await out?.write(accepted);
   return job.finished;
 }
 
