@@ -3,34 +3,43 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import type { AccountView, HubView } from '../swarm/hub.ts';
 import type { JobState } from '../protocol/messages.ts';
+import { countText, notice, pageFooter, pageHeader, plural, programText, shortKey } from './page-parts.ts';
 
 export interface HostState {
-  readonly invite: { readonly volunteer: string; readonly submit: string; readonly address: string } | undefined;
+  readonly invite:
+    | {
+        readonly volunteer: string;
+        readonly submit: string;
+        readonly address: string;
+        /** The links name this computer as `localhost`, which means another one elsewhere. */
+        readonly onlyHere: boolean;
+      }
+    | undefined;
   readonly hub: HubView | undefined;
   readonly problem: string | undefined;
 }
 
-export const hostPage = (state: HostState): TemplateResult => html`
-  <main class="page">
-    <header>
-      <img src="./icon.svg" alt="" width="36" height="36" />
-      <h1>tabswarm hub</h1>
-      <span class="hub ${state.hub === undefined ? 'connecting' : 'connected'}"
-        ><i></i>${state.hub === undefined ? 'opening' : 'open'}</span
-      >
-    </header>
-    ${state.problem === undefined ? nothing : html`<p class="problem" role="alert">${state.problem}</p>`}
-    <section class="card">
-      <h2>This tab hosts</h2>
-      <p class="soft">
-        It hands out work and keeps results in this browser while it stays open. Closed and opened again, it goes on
-        where it was.
-      </p>
-      ${state.invite === undefined ? nothing : invitation(state.invite)}
-    </section>
-    ${state.hub === undefined ? nothing : html`${volunteers(state.hub)} ${jobs(state.hub.jobs)}`}
-  </main>
-`;
+export function hostPage(state: HostState): TemplateResult {
+  const isOpen = state.hub !== undefined;
+  const isFailed = !isOpen && state.problem !== undefined;
+  const text = isOpen ? 'open' : isFailed ? 'not open' : 'opening';
+  return html`
+    <main class="page">
+      ${pageHeader(isOpen ? 'connected' : isFailed ? 'offline' : 'connecting', text, 'the hub in this tab')}
+      ${notice('bad', state.problem)}
+      <section class="card">
+        <h2>This tab ${isOpen ? 'is' : 'becomes'} a hub</h2>
+        <p class="soft">
+          It hands out work and keeps results in this browser, only while it is open. Close it and open it again, and it
+          goes on where it was.
+        </p>
+        ${state.invite === undefined ? nothing : invitation(state.invite)}
+      </section>
+      ${state.hub === undefined ? nothing : html`${volunteers(state.hub)} ${jobs(state.hub.jobs)}`}
+      ${pageFooter('#/host', undefined)}
+    </main>
+  `;
+}
 
 const invitation = (invite: NonNullable<HostState['invite']>): TemplateResult => html`
   <dl class="facts">
@@ -41,47 +50,60 @@ const invitation = (invite: NonNullable<HostState['invite']>): TemplateResult =>
     <dt>Hub address</dt>
     <dd class="link" data-invite="address">${invite.address}</dd>
   </dl>
+  ${
+    invite.onlyHere
+      ? html`<p class="soft small">
+          These links work on this computer only, as they name it “localhost”. For others, open this page at an address
+          that they can reach.
+        </p>`
+      : nothing
+  }
 `;
-
-const standing = (account: AccountView | undefined): TemplateResult =>
-  account === undefined
-    ? html`· new`
-    : html`· ${account.agreed} verified ${account.excluded ? html`<span class="warn">excluded</span>` : nothing}`;
 
 function volunteers(hub: HubView): TemplateResult {
   const accounts = new Map(hub.accounts.map((account) => [account.account, account]));
   return html`<section class="card">
-    <h3>Volunteers</h3>
-    ${hub.volunteers.length === 0 ? html`<p class="soft">none yet: send somebody the first link</p>` : nothing}
-    <ul class="plain">
+    <h3>Volunteers <span class="more">${countText(hub.volunteers.length)}</span></h3>
+    ${hub.volunteers.length === 0 ? html`<p class="soft">None yet: send somebody the first link.</p>` : nothing}
+    <ul class="plain rows">
       ${hub.volunteers.map(
         (one) =>
           html`<li data-volunteer=${one.peer}>
-            <b>${one.account.slice(0, 8)}</b> ${one.device?.deviceClass ?? one.role} · ${one.leases} held
-            ${standing(accounts.get(one.account))}
+            <span>
+              <b title="account ${one.account}">${shortKey(one.account)}</b>
+              <span class="soft">${one.device?.deviceClass ?? 'opening its GPU'}</span>
+            </span>
+            <span class="count">${standing(one.leases, accounts.get(one.account))}</span>
           </li>`,
       )}
     </ul>
   </section>`;
 }
 
-export const jobs = (list: readonly JobState[]): TemplateResult => html`
+const standing = (leases: number, account: AccountView | undefined): TemplateResult =>
+  html`${plural(leases, 'unit')} held · ${countText(account?.agreed ?? 0)} verified
+  ${account?.excluded === true ? html` · <span class="bad">excluded</span>` : nothing}`;
+
+const jobs = (list: readonly JobState[]): TemplateResult => html`
   <section class="card">
-    <h3>Jobs</h3>
-    ${list.length === 0 ? html`<p class="soft">none yet</p>` : nothing}
+    <h3>Jobs <span class="more">${countText(list.length)}</span></h3>
+    ${list.length === 0 ? html`<p class="soft">None yet: open the second link and submit one.</p>` : nothing}
     <ul class="plain">
-      ${list.map(
-        (job) =>
-          html`<li data-job=${job.job} data-state=${job.state}>
-            <b>${job.name}</b>
-            <span class="soft">${job.program} · ${job.state}${job.reason === null ? '' : `: ${job.reason}`}</span>
-            <progress max=${job.units} .value=${job.accepted} aria-label="accepted units"></progress>
-            <small class="soft"
-              >${job.accepted} of ${job.units} units · ${job.attempts} attempts · ${job.disagreements}
-              disagreements</small
-            >
-          </li>`,
-      )}
+      ${list.toReversed().map((job) => html`<li data-job=${job.job} data-state=${job.state}>${jobProgress(job)}</li>`)}
     </ul>
   </section>
+`;
+
+/** A job's name, state, bar and counts. */
+export const jobProgress = (job: JobState): TemplateResult => html`
+  <p class="job-head">
+    <b class="name">${job.name}</b> <span class="soft">${programText[job.program]}</span>
+    <span class="state ${job.state}">${job.state}</span>
+  </p>
+  ${job.reason === null ? nothing : html`<p class="bad small">${job.reason}</p>`}
+  <progress max=${Math.max(1, job.units)} .value=${job.accepted} aria-label="accepted units"></progress>
+  <p class="soft small">
+    ${countText(job.accepted)} of ${plural(job.units, 'unit')} accepted · ${plural(job.attempts, 'attempt')} ·
+    ${plural(job.disagreements, 'disagreement')}
+  </p>
 `;

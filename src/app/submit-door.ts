@@ -22,6 +22,7 @@ export async function openSubmitDoor(root: HTMLElement): Promise<void> {
   };
   const show = (change: Partial<SubmitState>): void => {
     state = { ...state, ...change };
+    document.title = `${titleOf(state)} · tabswarm`;
     render(submitPage(state, actions), root);
   };
 
@@ -52,8 +53,13 @@ export async function openSubmitDoor(root: HTMLElement): Promise<void> {
     submit: () => void submit(),
     cancel: () => running?.cancel(),
   };
-  document.title = 'Submit · tabswarm';
   show({});
+}
+
+function titleOf({ problem, job }: SubmitState): string {
+  if (problem !== undefined) return 'Problem';
+  if (job === undefined) return 'Submit a job';
+  return job.state === 'running' ? `${job.accepted} of ${job.units} units` : `Job ${job.state}`;
 }
 
 async function readAll(list: FileList, files: Map<string, Uint8Array>): Promise<void> {

@@ -2,6 +2,8 @@
 
 import { html, nothing, type TemplateResult } from 'lit';
 import type { JobState } from '../protocol/messages.ts';
+import { jobProgress } from './host-page.ts';
+import { notice, pageFooter, pageHeader, plural } from './page-parts.ts';
 
 export interface SubmitState {
   readonly hub: string;
@@ -19,45 +21,53 @@ export interface SubmitActions {
   readonly cancel: () => void;
 }
 
-export const submitPage = (state: SubmitState, actions: SubmitActions): TemplateResult => html`
-  <main class="page">
-    <header>
-      <img src="./icon.svg" alt="" width="36" height="36" />
-      <h1>tabswarm</h1>
-      <span class="hub"><i></i>${state.hub}</span>
-    </header>
-    ${state.problem === undefined ? nothing : html`<p class="problem" role="alert">${state.problem}</p>`}
-    <section class="card">
-      <h2>Submit a shader job</h2>
-      <p class="soft">Choose the job file together with the files that it names (shader and data).</p>
-      <label>Files <input type="file" multiple @change=${(event: Event) => chosen(event, actions)} /></label>
-      <p class="soft">${state.files.join(' · ')}</p>
-      <div class="buttons">
-        <button class="primary" ?disabled=${state.files.length === 0 || state.busy} @click=${actions.submit}>
-          Submit
-        </button>
-        ${state.busy ? html`<button @click=${actions.cancel}>Cancel</button>` : nothing}
-      </div>
-    </section>
-    ${state.job === undefined ? nothing : progress(state.job, state)}
-  </main>
-`;
+export function submitPage(state: SubmitState, actions: SubmitActions): TemplateResult {
+  const isBlocked = state.files.length === 0 || state.busy;
+  return html`
+    <main class="page">
+      ${pageHeader(...connectionOf(state), state.hub)} ${notice('bad', state.problem)}
+      <section class="card">
+        <div class="head">
+          <h2>Submit a shader job</h2>
+          <div class="buttons">
+            <button type="button" class="primary" ?disabled=${isBlocked} @click=${actions.submit}>Submit</button>
+            <button type="button" class=${state.busy ? '' : 'absent'} @click=${actions.cancel}>Cancel</button>
+          </div>
+        </div>
+        <p>Choose the job file (JSON) together with the files that it names: the shader and its data.</p>
+        <label class="files">
+          <span>Files</span>
+          <input type="file" multiple @change=${(event: Event) => chosen(event, actions)} />
+        </label>
+        <p class="soft small">${state.files.length === 0 ? 'No files chosen yet.' : state.files.join(' · ')}</p>
+        <dl class="facts">
+          <dt>Hub</dt>
+          <dd>${state.hub}</dd>
+        </dl>
+      </section>
+      ${state.job === undefined ? nothing : progress(state.job, state)}
+      ${pageFooter('#/submit', 'Volunteers see the job’s shader, its inputs and its results: submit nothing private.')}
+    </main>
+  `;
+}
+
+function connectionOf({ busy, job }: SubmitState): ['offline' | 'connecting' | 'connected', string] {
+  if (job !== undefined) return ['connected', 'connected'];
+  return busy ? ['connecting', 'connecting'] : ['offline', 'not connected'];
+}
 
 const progress = (job: JobState, state: SubmitState): TemplateResult => html`
   <section class="card" data-job=${job.job} data-state=${job.state} data-received=${state.received}>
-    <h3>${job.name}</h3>
-    <p>${job.state}${job.reason === null ? '' : `: ${job.reason}`}</p>
-    <progress max=${job.units} .value=${job.accepted} aria-label="accepted units"></progress>
-    <p class="soft">
-      ${job.accepted} of ${job.units} units accepted · ${state.received} received · ${job.attempts} attempts ·
-      ${job.disagreements} disagreements
-    </p>
+    ${jobProgress(job)}
+    <p class="soft small">${plural(state.received, 'result')} received by this tab</p>
     ${
       state.download === undefined
         ? nothing
-        : html`<a href=${state.download} download="${job.name}.bin" data-download
-            >Download all outputs, joined in unit order</a
-          >`
+        : html`<p>
+            <a href=${state.download} download="${job.name}.bin" data-download
+              >Download all outputs, joined in unit order</a
+            >
+          </p>`
     }
   </section>
 `;

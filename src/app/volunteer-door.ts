@@ -1,64 +1,96 @@
 /** The volunteer's page: connects the view's buttons to a volunteer, and renders what it publishes. */
 
 import { render } from 'lit';
-import { parseJson, v } from '../core/schema.ts';
 import { openBrowserVolunteer } from '../assembly/browser-volunteer.ts';
-import { stoppedView } from '../assembly/volunteer-view.ts';
+import { stoppedView, type VolunteerView } from '../assembly/volunteer-view.ts';
+import { announcedBy, type Announced } from './announced.ts';
 import { hubOfPage, type PageHub } from './hub-of-page.ts';
-import { volunteerPage, type AnnouncedJob } from './volunteer-page.ts';
+import { obstacleHere } from './obstacle.ts';
+import { countText } from './page-parts.ts';
+import { createVolunteerMemory } from './volunteer-memory.ts';
+import { volunteerPage } from './volunteer-page.ts';
+
+/** How often the page asks what is waiting, while nobody has started. */
+const askMs = 10_000;
+/** Speed, bars and the unit that just ended change with time alone. */
+const redrawMs = 1_000;
 
 export async function openVolunteerDoor(root: HTMLElement): Promise<void> {
   let hub: PageHub;
   try {
     hub = hubOfPage(location);
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    const nothing = (): void => {};
-    const actions = { start: nothing, pause: nothing, resume: nothing, stop: nothing };
-    render(volunteerPage({ ...stoppedView('unknown'), problem }, undefined, actions), root);
+    showWrongAddress(root, error instanceof Error ? error.message : String(error));
     return;
   }
-  let announced: readonly AnnouncedJob[] | undefined;
+  const memory = createVolunteerMemory();
+  const obstacle = obstacleHere({ isSecureContext, gpu: navigator.gpu });
+  let announced: Announced = { state: 'asking' };
   const volunteer = openBrowserVolunteer({
     address: hub.address,
     addressText: hub.text,
     lie: new URLSearchParams(location.search).has('lie'),
-    changed: () => show(),
+    changed: (view) => {
+      memory.remember(view, performance.now());
+      show();
+    },
     outdated: () => location.reload(),
   });
   const actions = {
     start: () => volunteer.start(),
     pause: () => volunteer.pause('paused'),
     resume: () => volunteer.resume(),
-    stop: () => void volunteer.stop(),
+    stop: () => {
+      // The button that was pressed goes away, and the keyboard should not begin at the top again.
+      root.querySelector<HTMLElement>('button.primary')?.focus();
+      void volunteer.stop();
+    },
   };
   const show = (): void => {
     const view = volunteer.view();
-    document.title = `${titleOf[view.phase]} · tabswarm`;
-    render(volunteerPage(view, announced, actions), root);
+    const now = performance.now();
+    document.title = titleOf(view);
+    const current = memory.current(view, now);
+    render(
+      volunteerPage({ view, announced, obstacle, current, worked: memory.worked(), bars: memory.bars(now) }, actions),
+      root,
+    );
+  };
+  const ask = async (): Promise<void> => {
+    const { phase } = volunteer.view();
+    if (document.hidden || (phase !== 'stopped' && phase !== 'failed')) return;
+    announced = await announcedBy(hub.address);
+    show();
   };
   show();
-  if (hub.address.kind === 'url') {
-    announced = await announcedJobs(hub.address.url);
-    show();
-  }
+  await ask();
+  setInterval(() => void ask(), askMs);
+  setInterval(() => {
+    if (!document.hidden && volunteer.view().phase === 'running') show();
+  }, redrawMs);
 }
 
-const titleOf = { stopped: 'Stopped', starting: 'Starting', running: 'Running', paused: 'Paused', failed: 'Problem' };
+function titleOf({ phase, excluded, verified }: VolunteerView): string {
+  const state = {
+    stopped: 'Lend a GPU',
+    starting: 'Starting',
+    running: excluded ? 'Excluded' : `Running · ${countText(verified)} verified`,
+    paused: 'Paused',
+    failed: 'Problem',
+  }[phase];
+  return `${state} · tabswarm`;
+}
 
-const announcedSchema = v.object({
-  jobs: v.array(v.object({ name: v.string(), program: v.string(), submitter: v.string(), state: v.string() })),
-});
-
-/** What is waiting at the hub, for people who have not started yet; undefined where the hub does not tell. */
-async function announcedJobs(hub: string): Promise<readonly AnnouncedJob[] | undefined> {
-  try {
-    const response = await fetch(`${hub}/jobs.json`);
-    const parsed = parseJson(announcedSchema, await response.text(), 'jobs.json');
-    return parsed.ok
-      ? parsed.value.jobs.filter((job) => job.state === 'running' || job.state === 'waiting')
-      : undefined;
-  } catch {
-    return undefined;
-  }
+function showWrongAddress(root: HTMLElement, problem: string): void {
+  const nothing = (): void => {};
+  document.title = 'Problem · tabswarm';
+  const page = {
+    view: stoppedView('unknown'),
+    announced: { state: 'untold' },
+    obstacle: problem,
+    current: undefined,
+    worked: [],
+    bars: [],
+  } as const;
+  render(volunteerPage(page, { start: nothing, pause: nothing, resume: nothing, stop: nothing }), root);
 }

@@ -1,10 +1,15 @@
 /**
  * The volunteer's page as a function of its view: what will run and for whom, Start, Pause, Stop, and what this tab's
- * GPU is doing now. It holds no state of its own; `main.ts` renders it whenever the volunteer publishes a new view.
+ * GPU is doing now. It holds no state; `volunteer-door.ts` renders it whenever something changed. The buttons are the
+ * same elements in every phase, so that they neither move nor lose the keyboard's focus.
  */
 
-import { html, nothing, type TemplateResult } from 'lit';
+import { html, nothing, svg, type TemplateResult } from 'lit';
 import type { CurrentUnit, VolunteerView } from '../assembly/volunteer-view.ts';
+import type { DeviceDescription } from '../protocol/messages.ts';
+import type { Announced, AnnouncedJob } from './announced.ts';
+import { bytesText, countText, notice, pageFooter, pageHeader, plural, programText, shortKey } from './page-parts.ts';
+import { barCount, barMs, type WorkedJob } from './volunteer-memory.ts';
 
 export interface VolunteerActions {
   readonly start: () => void;
@@ -13,171 +18,238 @@ export interface VolunteerActions {
   readonly stop: () => void;
 }
 
-/** A job as the hub announces it to people who have not started yet. */
-export interface AnnouncedJob {
-  readonly name: string;
-  readonly program: string;
-  readonly submitter: string;
-  readonly state: string;
+export interface VolunteerPage {
+  readonly view: VolunteerView;
+  readonly announced: Announced;
+  /** Why this browser cannot start at all. */
+  readonly obstacle: string | undefined;
+  /** The unit to show: the running one, or for a moment the last. */
+  readonly current: CurrentUnit | undefined;
+  readonly worked: readonly WorkedJob[];
+  /** Results sent per interval, the newest last. */
+  readonly bars: readonly number[];
 }
 
-export function volunteerPage(
-  view: VolunteerView,
-  announced: readonly AnnouncedJob[] | undefined,
-  actions: VolunteerActions,
-): TemplateResult {
+export function volunteerPage(page: VolunteerPage, actions: VolunteerActions): TemplateResult {
+  const { view, obstacle } = page;
+  const isOpen = view.phase !== 'stopped' && view.phase !== 'failed';
   return html`
     <main class="page">
-      ${header(view)}
-      ${view.problem === undefined ? nothing : html`<p class="problem" role="alert">${view.problem}</p>`}
-      <section class="card lead">
-        ${view.phase === 'stopped' || view.phase === 'failed' ? invitation(view, announced) : working(view)}
-        ${buttons(view, actions)}
+      ${pageHeader(view.hub.state, hubText[view.hub.state], view.hub.address)}
+      ${notice('bad', obstacle ?? view.problem)} ${notice('bad', view.excluded ? excludedText(view) : undefined)}
+      <section class="card">
+        <div class="head">
+          <h2 aria-live="polite">${isOpen ? title(view) : 'Lend this tab’s GPU'}</h2>
+          ${buttons(page, actions)}
+        </div>
+        ${isOpen ? stage(page) : invitation(page)}
       </section>
-      ${view.phase === 'stopped' ? nothing : html`${numbers(view)} ${deviceCard(view)} ${history(view)}`}
-      <footer>
-        <p>
-          Other peers of the hub may see this computer's IP address. Nothing is installed; closing the tab ends it.
-          Bytes from strangers are checked by their SHA-256 before use and run inside the browser's GPU sandbox.
-        </p>
-      </footer>
+      ${isOpen || view.device !== undefined ? session(page) : nothing} ${pageFooter('', aboutText)}
     </main>
   `;
 }
 
-const header = (view: VolunteerView): TemplateResult => html`
-  <header>
-    <img src="./icon.svg" alt="" width="36" height="36" />
-    <h1>tabswarm</h1>
-    <span class="hub ${view.hub.state}" title=${view.hub.address}>
-      <i></i>${{ offline: 'not connected', connecting: 'connecting', connected: 'connected' }[view.hub.state]}
-    </span>
-  </header>
-`;
+const hubText = { offline: 'not connected', connecting: 'connecting', connected: 'connected' } as const;
 
-const invitation = (view: VolunteerView, announced: readonly AnnouncedJob[] | undefined): TemplateResult => html`
-  <h2>Lend this tab's GPU</h2>
+const aboutText =
+  'Nothing is installed; closing the tab ends it. Other computers on this hub may see this one’s IP address. Whatever ' +
+  'comes from strangers is checked against its SHA-256 before use and runs inside the browser’s sandbox.';
+
+const excludedText = (view: VolunteerView): string =>
+  `The hub gives this account no more work: ${plural(view.wrong, 'result')} disagreed with other volunteers’. ` +
+  'Often the GPU or its driver is at fault; update the driver, or try another browser.';
+
+/** One primary button with changing words, and Stop, which is there only while there is something to stop. */
+function buttons({ view, obstacle }: VolunteerPage, actions: VolunteerActions): TemplateResult {
+  const isBlocked = view.phase === 'starting' || obstacle !== undefined;
+  const primary = {
+    stopped: { text: 'Start', act: actions.start },
+    failed: { text: 'Start', act: actions.start },
+    starting: { text: 'Starting…', act: actions.start },
+    running: { text: 'Pause', act: actions.pause },
+    paused: { text: 'Resume', act: actions.resume },
+  }[view.phase];
+  const act = isBlocked ? (): void => {} : primary.act;
+  const canStop = view.phase === 'running' || view.phase === 'paused';
+  // `disabled` would take the focus away while the GPU opens.
+  return html`<div class="buttons">
+    <button type="button" class="primary" aria-disabled=${isBlocked} @click=${act}>${primary.text}</button>
+    <button type="button" class=${canStop ? '' : 'absent'} @click=${actions.stop}>Stop</button>
+  </div>`;
+}
+
+const invitation = ({ view, announced }: VolunteerPage): TemplateResult => html`
   <p>
-    After you press Start, this tab computes small pieces of other people's jobs: image tiles, searches, training of
-    small models, generated text. Every result is checked against other volunteers'. It uses electricity like a game
-    does, and some data to fetch inputs.
+    After you press Start, this tab computes small pieces of other people’s jobs, and other volunteers’ results check
+    each of them. It uses electricity as a game does, and some data to fetch inputs.
   </p>
   <dl class="facts">
+    <dt>Will run now</dt>
+    <dd data-announced=${announced.state}>${announcedText(announced)}</dd>
     <dt>Hub</dt>
     <dd>${view.hub.address}</dd>
-    <dt>Will run now</dt>
-    <dd>
-      ${announced === undefined ? 'whatever this hub has waiting; shown here while it runs' : announcedJobs(announced)}
-    </dd>
     <dt>Stays here</dt>
-    <dd>a key that names you to the hub, and a cache of inputs (IndexedDB)</dd>
+    <dd>a key that names you to the hub, and fetched inputs (in this browser’s IndexedDB)</dd>
   </dl>
 `;
 
-const announcedJobs = (jobs: readonly AnnouncedJob[]): TemplateResult =>
-  jobs.length === 0
-    ? html`nothing is waiting; this tab will be ready`
-    : html`<ul>
-        ${jobs.slice(0, 5).map((job) => html`<li>${job.name} <small>${job.program}, for ${shortKey(job.submitter)}</small></li>`)}
-      </ul>`;
+function announcedText(announced: Announced): TemplateResult {
+  switch (announced.state) {
+    case 'asking':
+      return html`<span class="soft">asking the hub…</span>`;
+    case 'unreachable':
+      return html`unknown: the hub does not answer. Is it running, and is its address right?`;
+    case 'untold':
+      return html`what this hub has waiting; it is named here while it runs`;
+    case 'told':
+      return announced.jobs.length === 0
+        ? html`nothing is waiting; this tab will be ready`
+        : announcedJobs(announced.jobs);
+  }
+}
 
-const working = (view: VolunteerView): TemplateResult => html`
-  <h2>${title(view)}</h2>
-  ${view.current === undefined ? html`<p class="soft">${idleText(view)}</p>` : currentUnit(view.current)}
+const announcedMax = 5;
+
+const announcedJobs = (jobs: readonly AnnouncedJob[]): TemplateResult => html`
+  <ul class="plain">
+    ${jobs.slice(0, announcedMax).map(({ name, program, submitter }) => html`<li>${jobLine(name, program, submitter)}</li>`)}
+    ${jobs.length > announcedMax ? html`<li class="soft">and ${plural(jobs.length - announcedMax, 'more job', 'more jobs')}</li>` : nothing}
+  </ul>
 `;
+
+const jobLine = (name: string, program: string, submitter: string | null): TemplateResult =>
+  html`<b class="name">${name}</b> <span class="soft">${whatFor(program, submitter)}</span>`;
+
+/** A job's kind and whom it is for. */
+const whatFor = (program: string, submitter: string | null): TemplateResult =>
+  html`${programName(program)}${submitter === null ? nothing : html` for <span title="account ${submitter}">${shortKey(submitter)}</span>`}`;
+
+const programName = (program: string): string =>
+  program === 'shader' || program === 'train' || program === 'generate' ? programText[program] : program;
 
 function title(view: VolunteerView): string {
   if (view.phase === 'starting') return 'Starting';
   if (view.phase === 'paused') return 'Paused';
-  return view.current === undefined ? 'Ready' : 'Computing';
+  return view.excluded ? 'Excluded' : 'Running';
 }
 
-function idleText(view: VolunteerView): string {
-  if (view.phase === 'paused') return 'Nothing runs. Units that were held went back to the hub.';
-  if (view.phase === 'starting') return 'Opening the GPU and the link to the hub.';
-  if (view.excluded) return 'This account’s results disagreed with others’ too often; the hub sends it no more work.';
-  if (view.hub.state !== 'connected') return 'The hub cannot be reached just now; this tab keeps trying.';
-  return 'Waiting for work.';
+/** Always a line, a softer line and a bar, so that nothing below moves as units come and go. */
+function stage({ view, current }: VolunteerPage): TemplateResult {
+  const idle = idleText(view);
+  return html`<div class="stage" data-state=${current === undefined ? 'idle' : 'computing'}>
+    <p class="job" title=${current?.jobName ?? nothing}>${current?.jobName ?? idle.what}</p>
+    <p class="soft">
+      ${current === undefined ? idle.why : html`${whatFor(current.program, current.submitter)} · unit ${current.unit}`}
+    </p>
+    <progress max="1" .value=${current?.done ?? 0} aria-label="progress of this unit"></progress>
+  </div>`;
 }
 
-const currentUnit = (current: CurrentUnit): TemplateResult => html`
-  <p class="job">
-    <b>${current.jobName}</b>
-    <span class="soft">${current.program} · unit ${current.unit} · for ${shortKey(current.submitter)}</span>
-  </p>
-  <progress max="1" .value=${current.done} aria-label="progress of this unit"></progress>
+function idleText(view: VolunteerView): { readonly what: string; readonly why: string } {
+  if (view.phase === 'paused') return { what: 'Nothing runs', why: 'What this tab held went back to the hub at once.' };
+  if (view.phase === 'starting') return { what: 'Getting ready', why: 'Opening the GPU and this browser’s storage.' };
+  if (view.excluded) return { what: 'No work', why: 'The hub sends this account nothing more.' };
+  if (view.hub.state !== 'connected') {
+    return { what: 'Reaching the hub', why: `This tab keeps trying until ${view.hub.address} answers.` };
+  }
+  return { what: 'Waiting for work', why: 'The hub has nothing for this tab just now.' };
+}
+
+const session = (page: VolunteerPage): TemplateResult => html`
+  ${numbers(page.view)} ${activity(page.bars)} ${deviceCard(page.view.device)} ${workedJobs(page.worked)}
+  ${history(page.view)}
 `;
 
-function buttons(view: VolunteerView, actions: VolunteerActions): TemplateResult {
-  switch (view.phase) {
-    case 'stopped':
-    case 'failed':
-      return html`<div class="buttons"><button class="primary" @click=${actions.start}>Start</button></div>`;
-    case 'paused':
-      return html`<div class="buttons">
-        <button class="primary" @click=${actions.resume}>Resume</button><button @click=${actions.stop}>Stop</button>
-      </div>`;
-    default:
-      return html`<div class="buttons">
-        <button class="primary" @click=${actions.pause}>Pause</button><button @click=${actions.stop}>Stop</button>
-      </div>`;
-  }
-}
-
 const numbers = (view: VolunteerView): TemplateResult => html`
-  <section class="numbers" aria-label="what this tab has done">
-    ${number('verified', view.verified, 'units verified')}
-    ${number('speed', view.unitsPerMinute.toFixed(1), 'units a minute')} ${number('credit', view.credit, 'credit')}
-    ${number('sent', view.sent, 'results sent')} ${number('fetched', bytesText(view.fetchedBytes), 'fetched')}
-    ${view.wrong === 0 ? nothing : number('wrong', view.wrong, 'found wrong')}
+  <section class="numbers" aria-label="what this account and this tab have done">
+    ${number('verified', countText(view.verified), 'units verified', wrongText(view))}
+    ${number('credit', countText(view.credit), 'credit', 'earned in all')}
+    ${number('speed', countText(view.unitsPerMinute), 'units a minute', sentText(view))}
+    ${number('fetched', bytesText(view.fetchedBytes), 'fetched', 'since Start')}
   </section>
 `;
 
-const number = (name: string, value: string | number, label: string): TemplateResult =>
-  html`<div class="number ${name}"><b data-number=${name}>${value}</b><span>${label}</span></div>`;
+const number = (name: string, value: string, label: string, more: unknown): TemplateResult =>
+  html`<div class="number"><b data-number=${name}>${value}</b><span>${label}</span><small>${more}</small></div>`;
 
-const deviceCard = (view: VolunteerView): TemplateResult => html`
+const wrongText = (view: VolunteerView): unknown =>
+  view.wrong === 0
+    ? 'by others, in all'
+    : html`<span class="bad"><span data-number="wrong">${view.wrong}</span> found wrong</span>`;
+
+const sentText = (view: VolunteerView): TemplateResult =>
+  html`<span data-number="sent">${view.sent}</span> sent since Start`;
+
+/** One bar for each ten seconds; the highest fills the height. */
+function activity(bars: readonly number[]): TemplateResult {
+  const highest = Math.max(1, ...bars);
+  const all = bars.reduce((sum, count) => sum + count, 0);
+  const minutes = (barCount * barMs) / 60_000;
+  return html`<section class="card">
+    <h3>Last ${minutes} minutes <span class="more">${plural(all, 'result')} sent</span></h3>
+    <svg
+      class="bars"
+      viewBox="0 0 ${barCount * 4} 24"
+      preserveAspectRatio="none"
+      role="img"
+      aria-label="${plural(all, 'result')} sent in the last ${minutes} minutes"
+    >
+      ${bars.map((count, index) => {
+        const height = count === 0 ? 0.75 : Math.max(1.5, (count / highest) * 24);
+        return svg`<rect class=${count === 0 ? 'none' : ''} x=${index * 4 + 0.5} y=${24 - height} width="3" height=${height} />`;
+      })}
+    </svg>
+  </section>`;
+}
+
+const deviceCard = (device: DeviceDescription | undefined): TemplateResult => html`
   <section class="card">
-    <h3>This tab's GPU</h3>
+    <h3>This tab’s GPU</h3>
     ${
-      view.device === undefined
-        ? html`<p class="soft">opening</p>`
+      device === undefined
+        ? html`<p class="soft">opening…</p>`
         : html`
-            <p class="device" data-device>${view.device.deviceClass}</p>
-            ${
-              view.device.fallback
-                ? html`<p class="warn">
-                    This is a software adapter: it works, but slower than the processor could without it.
-                  </p>`
-                : nothing
-            }
-            <p class="soft">
-              buffers up to ${bytesText(view.device.bufferBytesMax)} ·
-              ${view.device.features.join(', ') || 'no optional features'}
+            <p>
+              <span class="device" data-device>${device.deviceClass}</span>
+              <span class="soft small">${deviceText(device)}</span>
             </p>
+            ${device.fallback ? notice('warn', softwareText) : nothing}
           `
     }
   </section>
 `;
 
+const softwareText =
+  'This is a software adapter: the processor does a GPU’s work. Its results count the same, but it is slow. If this ' +
+  'computer has a GPU, turn hardware acceleration on in the browser’s settings.';
+
+const deviceText = (device: DeviceDescription): string =>
+  [
+    `buffers up to ${bytesText(device.bufferBytesMax)}`,
+    ...device.features.filter((feature) => feature !== 'core-features-and-limits'),
+  ].join(' · ');
+
+const workedJobs = (worked: readonly WorkedJob[]): TemplateResult | typeof nothing =>
+  worked.length === 0
+    ? nothing
+    : html`<section class="card">
+        <h3>Worked on since Start</h3>
+        <ul class="plain rows">
+          ${worked.map(
+            ({ job, name, program, submitter, units }) =>
+              html`<li data-worked=${job}>
+                <span>${jobLine(name, program, submitter)}</span><span class="count">${plural(units, 'unit')}</span>
+              </li>`,
+          )}
+        </ul>
+      </section>`;
+
 const history = (view: VolunteerView): TemplateResult => html`
   <section class="card">
     <h3>What happened</h3>
-    <ol class="log">
-      ${view.log.map((line) => html`<li><time>${new Date(line.at).toLocaleTimeString()}</time> ${line.text}</li>`)}
+    ${view.log.length === 0 ? html`<p class="soft">nothing yet</p>` : nothing}
+    <ol class="log" role="log" aria-label="what happened, the newest first" tabindex="0">
+      ${view.log.map((line) => html`<li><time>${new Date(line.at).toLocaleTimeString()}</time><span>${line.text}</span></li>`)}
     </ol>
   </section>
 `;
-
-const shortKey = (key: string): string => key.slice(0, 8);
-
-export function bytesText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit] ?? ''}`;
-}

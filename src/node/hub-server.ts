@@ -14,7 +14,10 @@ import { openPeerListener } from '../adapters/net/peer-link.ts';
 import { createSqlStore } from '../adapters/store/sql-store.ts';
 import { startHub, type RunningHub } from '../assembly/hub.ts';
 import { assert } from '../core/assert.ts';
+import { manifestOfJob, type AccountId, type JobId } from '../core/ids.ts';
 import { createRandom } from '../core/prng.ts';
+import { decodeManifest } from '../protocol/manifest.ts';
+import type { ChunkStore } from '../protocol/ports.ts';
 import { createSignalToken, signalKey } from '../protocol/signal-token.ts';
 import { protocolVersion } from '../protocol/versions.ts';
 import type { HubView } from '../swarm/hub.ts';
@@ -67,6 +70,7 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
     cleanup.push(() => chunks.close());
 
     let view: () => HubView | undefined = () => undefined;
+    const submitterOf = createSubmitterOf(chunks);
     const signalling = createSignalling({ path: '/signal' });
     const sockets = createSocketListener({ path: '/socket' });
     const server = await startHttpServer({
@@ -85,7 +89,11 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
       }),
       routes: [
         { path: '/signal', handle: signalling.httpHandler },
-        { path: '/jobs.json', handle: (_request, response) => answerJson(response, 200, jobsOf(view())) },
+        {
+          path: '/jobs.json',
+          handle: (_request, response) =>
+            void announcedJobs(view(), submitterOf).then((answer) => answerJson(response, 200, answer)),
+        },
       ],
       upgrades: [signalling.route, sockets.route],
     });
@@ -155,10 +163,40 @@ const healthOf = (view: HubView | undefined) => ({
   jobs: view?.jobs.filter((job) => job.state === 'running' || job.state === 'waiting').length ?? 0,
 });
 
-/** What people see before they press Start: names and states, no inputs. */
-const jobsOf = (view: HubView | undefined) => ({
-  jobs:
-    view?.jobs
-      .slice(0, 100)
-      .map(({ job, name, program, state, units, accepted }) => ({ job, name, program, state, units, accepted })) ?? [],
-});
+/** What people see before they press Start: names, states and who asked, no inputs. */
+async function announcedJobs(view: HubView | undefined, submitterOf: SubmitterOf): Promise<object> {
+  const jobs = (view?.jobs ?? []).slice(-announcedJobsMax);
+  return {
+    jobs: await Promise.all(
+      jobs.map(async ({ job, name, program, state, units, accepted }) => ({
+        job,
+        name,
+        program,
+        state,
+        units,
+        accepted,
+        submitter: await submitterOf(job),
+      })),
+    ),
+  };
+}
+
+/** The newest ones. */
+const announcedJobsMax = 100;
+
+/** The account that a job is for; null where its manifest cannot be read. */
+type SubmitterOf = (job: JobId) => Promise<AccountId | null>;
+
+/** Only the manifest names the submitter, and the store has it; each is read once. */
+function createSubmitterOf(chunks: ChunkStore): SubmitterOf {
+  const known = new Map<JobId, AccountId>();
+  return async (job) => {
+    const before = known.get(job);
+    if (before !== undefined) return before;
+    const bytes = await chunks.get(manifestOfJob(job)).catch(() => undefined);
+    const manifest = bytes === undefined ? undefined : decodeManifest(bytes);
+    if (manifest?.ok !== true) return null;
+    known.set(job, manifest.value.submitter);
+    return manifest.value.submitter;
+  };
+}
