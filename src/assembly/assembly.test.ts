@@ -12,7 +12,8 @@ import { createMemoryHub, type MemoryHub } from './memory-hub.fixture.ts';
 import type { Bytes } from '../core/bytes.ts';
 import { openSwarm, type Swarm } from './swarm.ts';
 import { createMemoryChunks } from '../adapters/store/memory-chunks.ts';
-import { createVolunteerTab, type Compute, type RunningVolunteer } from './volunteer.ts';
+import { createVolunteerTab, type RunningVolunteer } from './volunteer.ts';
+import type { Compute } from './unit-runner.ts';
 import type { ShaderJobInput } from '../protocol/job-file.ts';
 
 const wgsl = `
@@ -42,6 +43,7 @@ function computeWith(run: (unit: number) => Promise<Bytes> | Bytes): Compute {
   return {
     device: { deviceClass: 'test', fallback: true, features: [], bindingBytesMax: 2 ** 27, bufferBytesMax: 2 ** 28 },
     run: async ({ lease }) => run(lease.unit),
+    gone: new Promise(() => {}),
     close: () => {},
   };
 }

@@ -1,21 +1,14 @@
 /**
  * A volunteer put together: the machine, its link to the hub, chunks and the compute worker. Shells call start, pause,
- * resume and stop and show the view; the machine decides everything else. Manifests are checked here before a unit
- * runs: the job's id must be the digest of the bytes, and the submitter must have signed them.
+ * resume and stop and show the view; the machine decides everything else.
  */
 
-import type { Bytes } from '../core/bytes.ts';
-import { utf8 } from '../core/bytes.ts';
 import type { Clock } from '../core/clock.ts';
-import { sha256Text } from '../core/hash.ts';
-import type { Digest } from '../core/ids.ts';
-import { manifestOfJob } from '../core/ids.ts';
 import { heartbeatMs } from '../core/limits.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
-import { decodeManifest, type Manifest } from '../protocol/manifest.ts';
-import type { DeviceDescription, Lease, LeaseKey, Message } from '../protocol/messages.ts';
-import type { Chunks, ChunkStore, DigestBytes, Link } from '../protocol/ports.ts';
-import { encodeReceipt, type Receipt } from '../protocol/receipt.ts';
+import type { Manifest } from '../protocol/manifest.ts';
+import type { Lease, Message } from '../protocol/messages.ts';
+import type { ChunkStore, DigestBytes, Link } from '../protocol/ports.ts';
 import { programSetVersion } from '../protocol/versions.ts';
 import {
   createVolunteer,
@@ -23,25 +16,10 @@ import {
   type VolunteerInput,
   type VolunteerMachine,
 } from '../swarm/volunteer.ts';
-
-import { createChunkExchange } from './chunk-exchange.ts';
+import { createChunkExchange, type ChunkExchange } from './chunk-exchange.ts';
 import { keepConnected, type Reconnecting } from './reconnect.ts';
+import { createUnitRunner, type Compute, type UnitRunner } from './unit-runner.ts';
 import { stoppedView, type CurrentUnit, type VolunteerView } from './volunteer-view.ts';
-
-/** The compute worker as the volunteer sees it. */
-export interface Compute {
-  readonly device: DeviceDescription;
-  run(unit: ComputeUnit): Promise<Bytes>;
-  close(): void;
-}
-
-export interface ComputeUnit {
-  readonly lease: Lease;
-  readonly manifest: Manifest;
-  readonly chunks: Chunks;
-  readonly signal: AbortSignal;
-  readonly progress: (done: number) => void;
-}
 
 export interface VolunteerParts {
   /** The hub's address as people know it. */
@@ -82,7 +60,7 @@ export function createVolunteerTab(parts: VolunteerParts): RunningVolunteer {
   const start = async (): Promise<void> => {
     publish({ ...stoppedView(parts.address), phase: 'starting' });
     try {
-      open = await openVolunteer(parts, publish, say, () => view);
+      open = await openVolunteer(parts, { publish, say, view: () => view });
     } catch (error) {
       publish({ phase: 'failed', problem: error instanceof Error ? error.message : String(error) });
     }
@@ -121,207 +99,98 @@ interface OpenVolunteer {
   close(): Promise<void>;
 }
 
-type Publish = (change: Partial<VolunteerView>) => void;
+/** How the open volunteer changes what the page shows. */
+interface Show {
+  readonly publish: (change: Partial<VolunteerView>) => void;
+  readonly say: (text: string) => void;
+  readonly view: () => VolunteerView;
+}
 
-async function openVolunteer(
-  parts: VolunteerParts,
-  publish: Publish,
-  say: (text: string) => void,
-  view: () => VolunteerView,
-): Promise<OpenVolunteer> {
+interface Opened {
+  readonly identity: Identity;
+  readonly compute: Compute;
+  readonly store: ChunkStore;
+  readonly giveTurnBack: () => void;
+}
+
+async function openVolunteer(parts: VolunteerParts, show: Show): Promise<OpenVolunteer> {
   const giveTurnBack = await parts.takeTurn();
   if (giveTurnBack === undefined) {
     throw new Error('A tab of this browser is already running for this account. Use that one, or stop it first.');
   }
-  let identity: Identity;
-  let compute: Compute;
-  let store: ChunkStore;
   try {
-    identity = await parts.identity();
-    compute = await parts.openCompute();
-    store = await parts.openChunks();
+    const identity = await parts.identity();
+    const compute = await parts.openCompute();
+    return runVolunteer(parts, show, { identity, compute, store: await parts.openChunks(), giveTurnBack });
   } catch (error) {
     giveTurnBack();
     throw error;
   }
+}
+
+/** Machine, runner and link put together: inputs in, effects performed. */
+function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opened: Opened): OpenVolunteer {
+  const { identity, compute, store } = opened;
   const machine = createVolunteer({ device: compute.device, programVersion: programSetVersion });
   const exchange = createChunkExchange(store);
-  const manifests = new Map<string, Promise<Manifest>>();
-  const running = new Map<string, { readonly abort: AbortController; readonly since: number }>();
-  const kept = new Map<string, Bytes>();
   const finishedAt: number[] = [];
-  let previousReceipt: Digest | null = null;
-  let current: CurrentUnit | undefined;
+
+  const give = (input: VolunteerInput): void => {
+    if (input.type === 'computed') finishedAt.push(parts.clock.now());
+    perform(machine.receive(input, parts.clock.now()));
+  };
+  const changed = (): void =>
+    publish(shownOf(machine.view(), runner.current(), exchange.fetched(), perMinute(finishedAt, parts.clock.now())));
+  const runner = createUnitRunner({
+    ...parts,
+    identity,
+    exchange,
+    compute,
+    give,
+    changed: () => changed(),
+    say,
+    failed: (problem) => publish({ phase: 'failed', problem }),
+  });
+
   let link: Reconnecting | undefined;
-
-  const give = (input: VolunteerInput): void => perform(machine.receive(input, parts.clock.now()));
-
+  // A link that closes meanwhile is told to the machine by `unlinked`.
+  const send = (message: Message, tails: readonly Uint8Array[] = []): void => {
+    link
+      ?.session()
+      ?.send(message, tails)
+      .catch(() => {});
+  };
   const perform = (effects: readonly VolunteerEffect[]): void => {
     for (const effect of effects) performOne(effect);
   };
-
   const performOne = (effect: VolunteerEffect): void => {
     switch (effect.type) {
       case 'send':
         return send(effect.message);
       case 'compute':
-        void computeUnit(effect.lease);
+        void runner.run(effect.lease);
         return;
       case 'abort':
-        running.get(keyOf(effect.lease))?.abort.abort();
-        leaveUnit(effect.lease);
-        return;
+        return runner.abort(effect.lease);
       case 'deliver':
-        void deliver(effect);
+        void runner.delivery(effect.lease, effect.digest, effect.seconds).then((delivery) => {
+          if (delivery === undefined) return;
+          send(delivery.message, [delivery.bytes]);
+          publish({ sent: view().sent + 1 });
+        });
         return;
       case 'drop':
-        kept.delete(keyOf(effect.lease));
-        return;
+        return runner.drop(effect.lease);
       case 'outdated':
         return parts.outdated(effect.reason);
       case 'changed':
-        return show(machine);
+        return changed();
     }
   };
 
-  // A link that closes meanwhile is told to the machine by `unlinked`.
-  const send = (message: Message, tails: readonly Uint8Array[] = []): void =>
-    void link
-      ?.session()
-      ?.send(message, tails)
-      .catch(() => {});
-
-  const manifestOf = (lease: Lease): Promise<Manifest> => {
-    const known = manifests.get(lease.job);
-    if (known !== undefined) return known;
-    const read = readManifest(lease);
-    manifests.set(lease.job, read);
-    read.catch(() => manifests.delete(lease.job));
-    return read;
-  };
-
-  const readManifest = async (lease: Lease): Promise<Manifest> => {
-    const bytes = await exchange.chunk(manifestOfJob(lease.job));
-    const manifest = decodeManifest(bytes);
-    if (!manifest.ok) throw new Error(manifest.error.text);
-    const { submitter } = manifest.value;
-    if (submitter !== lease.submitter || !(await parts.verify(submitter, 'manifest', bytes, lease.signature))) {
-      throw new Error('manifest: its signature is not the submitter’s');
-    }
-    return manifest.value;
-  };
-
-  const computeUnit = async (lease: Lease): Promise<void> => {
-    const key = keyOf(lease);
-    const abort = new AbortController();
-    const since = parts.clock.now();
-    running.set(key, { abort, since });
-    try {
-      const manifest = await manifestOf(lease);
-      if (abort.signal.aborted) return;
-      current = currentOf(lease, manifest, 0);
-      show(machine);
-      const bytes = await compute.run({
-        lease,
-        manifest,
-        chunks: exchange,
-        signal: abort.signal,
-        progress: (done) => {
-          if (!abort.signal.aborted) give({ type: 'computing', lease: leaseKey(lease), done });
-        },
-      });
-      if (abort.signal.aborted) return;
-      const digest = await parts.digestOf(bytes);
-      if (abort.signal.aborted) return;
-      kept.set(key, bytes);
-      finishedAt.push(parts.clock.now());
-      give({ type: 'computed', lease: leaseKey(lease), digest, seconds: (parts.clock.now() - since) / 1000 });
-    } catch (error) {
-      if (abort.signal.aborted) return;
-      const reason = error instanceof Error ? error.message : String(error);
-      say(`Unit ${lease.unit} failed: ${reason}`);
-      give({ type: 'compute-failed', lease: leaseKey(lease), reason: reason.slice(0, 2000) });
-    } finally {
-      running.delete(key);
-      leaveUnit(lease);
-      show(machine);
-    }
-  };
-
-  const leaveUnit = ({ job, unit }: LeaseKey): void => {
-    if (current?.job === job && current.unit === unit) current = undefined;
-  };
-
-  const deliver = async (effect: Extract<VolunteerEffect, { type: 'deliver' }>): Promise<void> => {
-    const { lease, digest, seconds } = effect;
-    const bytes = kept.get(keyOf(lease));
-    if (bytes === undefined) return;
-    const receipt: Receipt = {
-      ...leaseKey(lease),
-      inputs: [manifestOfJob(lease.job), ...(lease.seat?.parameters.chunks ?? [])],
-      result: digest,
-      volunteer: identity.account,
-      deviceClass: compute.device.deviceClass,
-      seconds,
-      previous: previousReceipt,
-    };
-    const text = encodeReceipt(receipt);
-    previousReceipt = sha256Text(text);
-    const signature = await identity.signAsAccount('receipt', utf8(text));
-    send({ type: 'result', ...leaseKey(lease), digest, seconds, receipt: text, signature }, [bytes]);
-    publish({ sent: view().sent + 1 });
-  };
-
-  const show = (from: VolunteerMachine): void => {
-    const shown = from.view();
-    if (current !== undefined) current = { ...current, done: shown.done };
-    publish({
-      current,
-      held: shown.queued + (current === undefined ? 0 : 1),
-      verified: shown.standing?.agreed ?? shown.agreed,
-      wrong: shown.standing?.disagreed ?? shown.disagreed,
-      credit: shown.standing?.credit ?? shown.credit,
-      excluded: shown.state === 'excluded',
-      unitsPerMinute: perMinute(finishedAt, parts.clock.now()),
-      fetchedBytes: exchange.fetched(),
-    });
-  };
-
-  publish({
-    phase: 'running',
-    account: identity.account,
-    device: compute.device,
-    hub: { address: parts.address, state: 'connecting' },
-  });
+  publish({ phase: 'running', account: identity.account, device: compute.device });
   give({ type: 'start' });
-  link = keepConnected({
-    dial: () => parts.dial(identity),
-    identity,
-    role: 'volunteer',
-    verify: parts.verify,
-    clock: parts.clock,
-    linked: (session) => {
-      exchange.attach(session);
-      publish({ hub: { address: parts.address, state: 'connected' } });
-      say('Connected to the hub.');
-      // After this turn, so that the reconnecting loop knows the session that the machine's messages go to.
-      queueMicrotask(() => give({ type: 'linked' }));
-    },
-    unlinked: (reason) => {
-      exchange.detach();
-      publish({ hub: { address: parts.address, state: 'connecting' } });
-      say(`The link to the hub closed: ${reason}. Trying again.`);
-      give({ type: 'unlinked' });
-    },
-    message: (message, tails) => {
-      if (exchange.receive(message, tails)) return;
-      if (message.type === 'refused') say(`The hub refused ${message.what}: ${message.reason}`);
-      give({ type: 'message', message });
-    },
-    failed: (error, attempts) => {
-      if (attempts === 1 || attempts % 10 === 0) say(`The hub cannot be reached: ${error.message}`);
-    },
-  });
+  link = keepLinked(parts, identity, { exchange, publish, say, give });
 
   let cancelTick = (): void => {};
   const tick = (): void => {
@@ -338,18 +207,70 @@ async function openVolunteer(
       // One turn for the last `release` to leave before its link closes.
       await new Promise<void>((resolve) => parts.clock.after(20, resolve));
       link?.close('the volunteer stopped');
-      for (const { abort } of running.values()) abort.abort();
-      compute.close();
+      await runner.close();
       exchange.close('the volunteer stopped');
       await store.close();
-      giveTurnBack();
+      opened.giveTurnBack();
     },
   };
 }
 
-const keyOf = (lease: LeaseKey): string => `${lease.job}/${lease.unit}/${lease.attempt}`;
+interface Linked extends Pick<Show, 'publish' | 'say'> {
+  readonly exchange: ChunkExchange;
+  readonly give: (input: VolunteerInput) => void;
+}
 
-const leaseKey = ({ job, unit, attempt }: LeaseKey): LeaseKey => ({ job, unit, attempt });
+function keepLinked(parts: VolunteerParts, identity: Identity, { exchange, publish, say, give }: Linked): Reconnecting {
+  const hub = (state: VolunteerView['hub']['state']): void => publish({ hub: { address: parts.address, state } });
+  hub('connecting');
+  return keepConnected({
+    dial: () => parts.dial(identity),
+    identity,
+    role: 'volunteer',
+    verify: parts.verify,
+    clock: parts.clock,
+    linked: (session) => {
+      exchange.attach(session);
+      hub('connected');
+      say('Connected to the hub.');
+      // After this turn, so that the reconnecting loop knows the session that the machine's messages go to.
+      queueMicrotask(() => give({ type: 'linked' }));
+    },
+    unlinked: (reason) => {
+      exchange.detach();
+      hub('connecting');
+      say(`The link to the hub closed: ${reason}. Trying again.`);
+      give({ type: 'unlinked' });
+    },
+    message: (message, tails) => {
+      if (exchange.receive(message, tails)) return;
+      if (message.type === 'refused') say(`The hub refused ${message.what}: ${message.reason}`);
+      give({ type: 'message', message });
+    },
+    failed: (error, attempts) => {
+      if (attempts === 1 || attempts % 10 === 0) say(`The hub cannot be reached: ${error.message}`);
+    },
+  });
+}
+
+/** The page's part of what machine and runner know. */
+function shownOf(
+  machine: ReturnType<VolunteerMachine['view']>,
+  running: ReturnType<UnitRunner['current']>,
+  fetchedBytes: number,
+  unitsPerMinute: number,
+): Partial<VolunteerView> {
+  return {
+    current: running === undefined ? undefined : currentOf(running.lease, running.manifest, machine.done),
+    held: machine.queued + (running === undefined ? 0 : 1),
+    verified: machine.standing?.agreed ?? machine.agreed,
+    wrong: machine.standing?.disagreed ?? machine.disagreed,
+    credit: machine.standing?.credit ?? machine.credit,
+    excluded: machine.state === 'excluded',
+    unitsPerMinute,
+    fetchedBytes,
+  };
+}
 
 const currentOf = (lease: Lease, manifest: Manifest, done: number): CurrentUnit => ({
   job: lease.job,

@@ -11,7 +11,7 @@ import { withSwarm } from '../with-swarm.ts';
 import { sha256Large } from '../../adapters/crypto/sha256-large.ts';
 import type { SwarmJob } from '../../assembly/swarm.ts';
 import { hubDefault } from './options.ts';
-import { openOutputFolder, submitSummary, type OutputFolder } from './submit-output.ts';
+import { checkOutput, openOutputFolder, submitSummary, type OutputFolder } from './submit-output.ts';
 
 interface SubmitFlags {
   readonly hub: string;
@@ -35,6 +35,7 @@ export function register(program: Command, output: Output): void {
 
 async function run(path: string, flags: SubmitFlags, output: Output): Promise<void> {
   const value = await readJobJson(path);
+  if (flags.out !== undefined) await checkOutput(flags.out);
   const folder = dirname(resolve(path));
   const started = performance.now();
   await withSwarm({ ...flags, tabs: 0, output }, async (swarm, signal) => {

@@ -15,16 +15,17 @@ export interface DemoSize {
   };
 }
 
-const method = { name: 'diloco', workers: 4, compress: 'uint8', outerLearningRate: 0.7, outerMomentum: 0.9 } as const;
+const method = { name: 'diloco', workers: 4, compress: 'uint8', outerLearningRate: 0.7 } as const;
 
 export const quickDemo: DemoSize = {
   render: 'render-quick.json',
   renderSamples: 4,
   train: {
     model: { layers: 2, width: 32, heads: 4, context: 32 },
-    method: { ...method, innerSteps: 10 },
+    // With four rounds a momentum of 0.9 overshoots.
+    method: { ...method, innerSteps: 10, outerMomentum: 0.5 },
     optimizer: { learningRate: 0.01, warmup: 2 },
-    batch: 8,
+    batch: 4,
     steps: 40,
     seed: 1,
   },
@@ -36,7 +37,7 @@ export const fullDemo: DemoSize = {
   renderSamples: 32,
   train: {
     model: { layers: 2, width: 64, heads: 4, context: 64 },
-    method: { ...method, innerSteps: 25 },
+    method: { ...method, innerSteps: 25, outerMomentum: 0.9 },
     optimizer: { learningRate: 0.005, warmup: 10 },
     batch: 8,
     steps: 300,
