@@ -8,23 +8,23 @@ import type { Clock } from '../core/clock.ts';
 import type { JobId, PeerId } from '../core/ids.ts';
 import { manifestOfJob } from '../core/ids.ts';
 import { heartbeatMs } from '../core/limits.ts';
-import { assert, present } from '../core/assert.ts';
-import { utf8 } from '../core/bytes.ts';
+import { assert } from '../core/assert.ts';
 import type { Random } from '../core/prng.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
 import { decodeManifest, type Manifest } from '../protocol/manifest.ts';
-import type { Message, MessageOf } from '../protocol/messages.ts';
+import type { Message } from '../protocol/messages.ts';
 import type { ChunkStore, DigestBytes, Link, Listener, Store } from '../protocol/ports.ts';
-import { decodeReceipt } from '../protocol/receipt.ts';
 import { createDrive } from '../swarm/drive.ts';
 import { restoreHub, type HubView } from '../swarm/hub.ts';
 import { compareOutputs } from '../swarm/quorum.ts';
 import type { HubEffect, HubInput } from '../swarm/step.ts';
 
+import { openHubLog } from './hub-log.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
+import { createResultDesk } from './result-desk.ts';
 import { openSession, type Session } from './session.ts';
 import { createSubmitDesk } from './submit-desk.ts';
-import { createTrainingDesk } from './training-desk.ts';
+import { createTrainingDesk, isTrainingStream } from './training-desk.ts';
 
 export interface HubParts {
   readonly identity: Identity;
@@ -56,19 +56,13 @@ interface Connected {
 }
 
 export async function startHub(parts: HubParts): Promise<RunningHub> {
-  const epochs = new Map<string, number>();
-  const streams = await parts.store.streams();
-  const loaded = [];
-  for (const stream of streams.filter((name) => !name.startsWith(trainingStreamPrefix))) {
-    epochs.set(stream, await parts.store.claim(stream));
-    loaded.push({ stream, ...(await parts.store.load(stream)) });
-  }
-  const { hub, step } = restoreHub({ random: parts.random }, loaded, parts.clock.now());
+  const log = await openHubLog(parts.store, (stream) => !isTrainingStream(stream));
+  const unixSecondsAtZero = parts.unixSeconds() - parts.clock.now() / 1000;
+  const { hub, step } = restoreHub({ random: parts.random, unixSecondsAtZero }, log.loaded, parts.clock.now());
+  await log.commit(step.records);
+  await log.compact((stream) => hub.snapshot(stream));
 
   const peers = new Map<PeerId, Connected>();
-  const manifests = new Map<JobId, Promise<Manifest>>();
-  /** Who delivered an attempt, until its training report was read. */
-  const deliveredBy = new Map<string, PeerId>();
   let markBroken: (error: Error) => void = () => {};
   const broken = new Promise<never>((_, reject) => {
     markBroken = reject;
@@ -76,15 +70,8 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
   // Whoever started the hub decides what a broken log means; nobody listening is not a second failure.
   broken.catch(() => {});
 
-  const commit = async (records: Parameters<Parameters<typeof createDrive>[0]['commit']>[0]): Promise<void> => {
-    for (const { stream } of records) if (!epochs.has(stream)) epochs.set(stream, await parts.store.claim(stream));
-    await parts.store.append(
-      records.map((record) => ({ ...record, epoch: present(epochs.get(record.stream), 'a claimed stream') })),
-    );
-  };
-
   const drive = createDrive<HubEffect>({
-    commit,
+    commit: log.commit,
     perform: (effect) => {
       perform(effect).catch((error: unknown) => parts.report(`${effect.type}: ${textOf(error)}`));
     },
@@ -96,20 +83,8 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
     parts.changed?.();
   };
 
-  const manifestOf = (job: JobId): Promise<Manifest> => {
-    const known = manifests.get(job);
-    if (known !== undefined) return known;
-    const read = (async () => {
-      const bytes = await parts.chunks.get(manifestOfJob(job));
-      assert(bytes !== undefined, `the manifest of job ${job} is missing from the store`);
-      const manifest = decodeManifest(bytes);
-      assert(manifest.ok, `the manifest of job ${job} cannot be read`);
-      return manifest.value;
-    })();
-    manifests.set(job, read);
-    return read;
-  };
-
+  const manifestOf = createManifestShelf(parts.chunks);
+  const results = createResultDesk(parts);
   const training = createTrainingDesk({ ...parts, manifestOf });
   const desk = createSubmitDesk({
     ...parts,
@@ -141,12 +116,9 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
       case 'aggregate':
         return give(await training.aggregate(effect));
       case 'inspect': {
-        const key = attemptKey(effect);
-        const from = deliveredBy.get(key);
-        deliveredBy.delete(key);
-        return give(
-          await training.inspect(effect, from, from === undefined ? undefined : peers.get(from)?.session.link.counted),
-        );
+        const from = results.delivererOf(effect);
+        const counted = from === undefined ? undefined : peers.get(from)?.session.link.counted;
+        return give(await training.inspect(effect, from, counted));
       }
       case 'close':
         return peers.get(effect.peer)?.session.close(effect.reason);
@@ -207,33 +179,13 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
           : from.outbox.put({ type: 'chunk-missing', digest: message.digest }));
         return;
       }
-      case 'result':
-        return receiveResult(from, message, tails[0] ?? new Uint8Array(0));
+      case 'result': {
+        const taken = await results.take(message, tails[0] ?? new Uint8Array(0), from.session);
+        return give({ type: 'message', from: peer, message: taken });
+      }
       default:
         return give({ type: 'message', from: peer, message });
     }
-  };
-
-  const receiveResult = async (from: Connected, message: MessageOf<'result'>, bytes: Uint8Array): Promise<void> => {
-    const { peer, account } = from.session;
-    const receipt = decodeReceipt(message.receipt);
-    if (!receipt.ok) throw new Error(receipt.error.text);
-    const { job, unit, attempt, result, volunteer } = receipt.value;
-    const same =
-      job === message.job && unit === message.unit && attempt === message.attempt && result === message.digest;
-    if (!same || volunteer !== account) throw new Error('receipt: speaks of another result than the one it came with');
-    if (!(await parts.verify(account, 'receipt', utf8(message.receipt), message.signature))) {
-      throw new Error('receipt: its signature is not the volunteer’s');
-    }
-    if ((await parts.digestOf(bytes)) !== message.digest)
-      throw new Error('result: its bytes do not have the digest that was signed');
-    await parts.chunks.put(message.digest, bytes);
-    deliveredBy.set(attemptKey(message), peer);
-    // What is kept and named from here on is the signed statement: exact text, a line break, the signature.
-    const signed = `${message.receipt}\n${message.signature}`;
-    const signedBytes = utf8(signed);
-    await parts.chunks.put(await parts.digestOf(signedBytes), signedBytes);
-    give({ type: 'message', from: peer, message: { ...message, receipt: signed } });
   };
 
   for (const listener of parts.listeners) {
@@ -241,7 +193,7 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
       accept(link).catch((error: unknown) => parts.report(`${link.remote}: ${textOf(error)}`));
     });
   }
-  drive.take(step);
+  drive.take({ effects: step.effects });
 
   let cancelTick = (): void => {};
   const tick = (): void => {
@@ -274,10 +226,21 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
   };
 }
 
-/** Streams that the training desk keeps for itself: the outer optimiser's state of each round. */
-export const trainingStreamPrefix = 'outer-';
-
-const attemptKey = (key: { job: JobId; unit: number; attempt: number }): string =>
-  `${key.job}/${key.unit}/${key.attempt}`;
+/** Manifests by job; each is read from the store once. */
+function createManifestShelf(chunks: ChunkStore): (job: JobId) => Promise<Manifest> {
+  const manifests = new Map<JobId, Promise<Manifest>>();
+  const read = async (job: JobId): Promise<Manifest> => {
+    const bytes = await chunks.get(manifestOfJob(job));
+    assert(bytes !== undefined, `the manifest of job ${job} is missing from the store`);
+    const manifest = decodeManifest(bytes);
+    assert(manifest.ok, `the manifest of job ${job} cannot be read`);
+    return manifest.value;
+  };
+  return (job) => {
+    const manifest = manifests.get(job) ?? read(job);
+    manifests.set(job, manifest);
+    return manifest;
+  };
+}
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

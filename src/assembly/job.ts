@@ -213,7 +213,7 @@ export async function prepareTrainJob(
     // A unit is one seat in one round; the round after the last only evaluates and reports digests.
     units: (roundsOf(file.steps, file.method) + 1) * file.method.workers,
     verify: { replicas: 1, absolute: 0, relative: 0 },
-    limits: { unitSeconds: 600 },
+    limits: { unitSeconds: 60 },
     train: {
       model,
       data: await cutter.artifactOf(tokens),

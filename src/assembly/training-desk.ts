@@ -14,7 +14,7 @@ import type { Manifest, TrainPlan } from '../protocol/manifest.ts';
 import type { ChunkStore, DigestBytes, Store } from '../protocol/ports.ts';
 import type { HubEffect, HubInput } from '../swarm/step.ts';
 import { aggregate } from '../learning/aggregate.ts';
-import { decodeContribution } from '../learning/contribution.ts';
+import { checkReport, decodeContribution } from '../learning/contribution.ts';
 import { initialParameters } from '../models/llama-parameters.ts';
 import { loadArtifact, storeArtifact } from './artifact-bytes.ts';
 
@@ -109,9 +109,13 @@ export function createTrainingDesk(options: TrainingDeskOptions): TrainingDesk {
       const head = { type: 'inspected' as const, job: effect.job, unit: effect.unit, attempt: effect.attempt };
       const bytes = await chunks.get(effect.digest);
       if (bytes === undefined) return { ...head, problem: 'its bytes are missing from the store' };
-      const decoded = decodeContribution(await planOf(effect.job), bytes);
+      const plan = await planOf(effect.job);
+      const decoded = decodeContribution(plan, bytes);
       if (!decoded.ok) return { ...head, problem: decoded.error.text };
-      const { trainLoss, validationLoss, steps, tokens, parametersSha256 } = decoded.value.report;
+      const started = await digestOf(await loadArtifact(effect.seat.parameters, chunks));
+      const checked = checkReport(decoded.value.report, plan, effect.seat, started);
+      if (!checked.ok) return { ...head, problem: checked.error.text };
+      const { trainLoss, validationLoss, steps, tokens, parametersSha256 } = checked.value;
       const traffic =
         from === undefined || counted === undefined ? nothing : trafficSince(countedBefore, from, counted);
       // The hub's end of the link counts the other way round.
@@ -142,6 +146,9 @@ function trafficSince(before: Map<PeerId, Counted>, peer: PeerId, counted: Count
   return { sent: now.sent - last.sent, received: now.received - last.received };
 }
 
-const outerStream = (job: JobId): string => `outer-${job}`;
+const streamPrefix = 'outer-';
+const outerStream = (job: JobId): string => `${streamPrefix}${job}`;
+/** Streams of this desk, which the hub's machine does not read. */
+export const isTrainingStream = (stream: string): boolean => stream.startsWith(streamPrefix);
 
 const floats = (bytes: Uint8Array): Float32Array => new Float32Array(copyBytes(bytes).buffer);

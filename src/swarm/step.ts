@@ -6,7 +6,7 @@
 
 import type { Json } from '../core/json.ts';
 import type { AccountId, Digest, JobId, PeerId } from '../core/ids.ts';
-import type { LeaseKey, Message, Role } from '../protocol/messages.ts';
+import type { LeaseKey, Message, Role, Seat } from '../protocol/messages.ts';
 import type { Manifest } from '../protocol/manifest.ts';
 import type { Artifact } from '../protocol/artifact.ts';
 
@@ -126,8 +126,8 @@ export type HubEffect =
       readonly parameters: Artifact;
       readonly contributions: readonly Contribution[];
     }
-  /** Read the report at the head of a training result and give back `inspected`. */
-  | ({ readonly type: 'inspect'; readonly digest: Digest } & LeaseKey)
+  /** Hold the report at the head of a training result against what the seat was lent and give back `inspected`. */
+  | ({ readonly type: 'inspect'; readonly digest: Digest; readonly seat: Seat } & LeaseKey)
   | { readonly type: 'close'; readonly peer: PeerId; readonly reason: string };
 
 export interface HubStep {

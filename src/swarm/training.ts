@@ -252,7 +252,7 @@ export class TrainingCoordinator extends Coordinator {
         const { digest, state } = attemptAt(this.record.table, unit, attempt);
         if (digest === undefined || (state !== 'done' && state !== 'agreed')) continue;
         this.context.hold(digest);
-        if (state === 'done') this.context.effect({ type: 'inspect', job: this.job, unit, attempt, digest });
+        if (state === 'done') this.askInspection(unit, attempt, digest);
       }
     }
     if (this.record.stage === 'aggregating') this.askAggregation();
@@ -310,12 +310,14 @@ export class TrainingCoordinator extends Coordinator {
   inspected(unit: number, attempt: number, report: SeatReport | string, now: number): void {
     const result = this.record.table.units[unit]?.attempts[attempt - 1];
     if (!this.isActive || result?.state !== 'done') return;
-    if (typeof report === 'string' || !this.isUseful(unit)) {
+    const isUseful = this.isUseful(unit);
+    if (typeof report === 'string' || !isUseful) {
       this.note({ type: 'dropped', unit, attempt });
       if (result.digest !== undefined) this.context.release(this.job, result.digest);
       this.settlePeer(result.peer, unit, attempt, false, 0);
       const holder = this.holders[unit % this.workers];
-      if (holder?.peer === result.peer && typeof report === 'string') {
+      // A report that came after its round speaks of what nobody asks any more; that is no fault.
+      if (holder?.peer === result.peer && typeof report === 'string' && isUseful) {
         slowDown(holder, now);
         this.vacate(holder, now);
       }
@@ -360,7 +362,13 @@ export class TrainingCoordinator extends Coordinator {
 
   protected resultCame(unit: number, attempt: number): void {
     const { digest } = attemptAt(this.record.table, unit, attempt);
-    if (digest !== undefined) this.context.effect({ type: 'inspect', job: this.job, unit, attempt, digest });
+    if (digest !== undefined) this.askInspection(unit, attempt, digest);
+  }
+
+  /** With what the seat was lent, for the report to be held against. */
+  private askInspection(unit: number, attempt: number, digest: Digest): void {
+    const seat = this.describeSeat(unit % this.workers, false);
+    this.context.effect({ type: 'inspect', job: this.job, unit, attempt, digest, seat });
   }
 
   protected leaseGone(unit: number, why: EndReason, now: number): void {
