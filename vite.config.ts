@@ -1,7 +1,7 @@
 /**
  * One configuration for everything that is built. The static site has relative bases, so that it works from any
  * sub-path; `--mode demo` builds it once more with the volunteer that lies, which no site for others may contain;
- * `--mode node` builds the command line and the benchmarks.
+ * `--mode node` builds the command line and the benchmarks, `--mode sdk` the library that programs import.
  */
 
 import { existsSync } from 'node:fs';
@@ -43,7 +43,44 @@ const node: UserConfig = {
   },
 };
 
+const sdkOutput = {
+  outDir: 'dist/sdk',
+  copyPublicDir: false,
+  minify: false,
+};
+
+/**
+ * The library, once for each export condition. All that it needs is inside, so that a program that imports it installs
+ * nothing else; in Node all but `ws`, which may use compiled parts of its own.
+ */
+const sdk: UserConfig = {
+  // Builds both environments below one after another.
+  builder: {},
+  environments: {
+    client: {
+      build: {
+        ...sdkOutput,
+        emptyOutDir: true,
+        target: 'es2023',
+        lib: { entry: 'src/sdk/index.ts', formats: ['es'], fileName: 'index' },
+        rollupOptions: { checks },
+      },
+    },
+    ssr: {
+      resolve: { noExternal: true, external: ['ws'] },
+      build: {
+        ...sdkOutput,
+        emptyOutDir: false,
+        target: 'node20',
+        ssr: true,
+        rollupOptions: { checks, input: { node: 'src/node/sdk.ts' }, output: { entryFileNames: '[name].js' } },
+      },
+    },
+  },
+};
+
 export default defineConfig(({ mode }) => {
+  if (mode === 'sdk') return sdk;
   if (mode === 'node') return node;
   return mode === 'demo' ? site('dist/site-demo', 'allowed') : site('dist/site', 'refused');
 });

@@ -3,8 +3,8 @@
  * from being passed where another is meant.
  */
 
-declare const brand: unique symbol;
-type Branded<Name extends string> = string & { readonly [brand]: Name };
+/** A plain key, as declaration files cannot name a symbol that is nobody's; no value has it. */
+type Branded<Name extends string> = string & { readonly '~brand': Name };
 
 /** SHA-256 of some bytes, 64 lower-case hex digits. */
 export type Digest = Branded<'Digest'>;

@@ -29,6 +29,7 @@ const sources = [
   'index.html',
   'vite.config.ts',
   'tsconfig.json',
+  'tsconfig.sdk.json',
   'package-lock.json',
 ];
 
@@ -74,28 +75,39 @@ export function isInstalled(folder) {
   return installed !== undefined && installed >= (modifiedMs(join(folder, 'package-lock.json')) ?? 0);
 }
 
-/** What can be built: a folder in dist, what it is, the file that shows that it is there, and options for Vite. */
+/** @param {string} mode of `vite.config.ts` */
+const vite = (mode) => ['vite/bin/vite.js', 'build', '--logLevel', 'warn', '--mode', mode];
+
+/** What can be built: a folder in dist, what it is, the file that shows that it is there, and what makes it. */
 const builds = {
-  site: { what: 'the site', shows: 'index.html', options: /** @type {string[]} */ ([]) },
-  'site-demo': { what: 'the site of the demo', shows: 'index.html', options: ['--mode', 'demo'] },
-  node: { what: 'the command line', shows: 'cli.js', options: ['--mode', 'node'] },
+  site: { what: 'the site', shows: 'index.html', tool: vite('production') },
+  'site-demo': { what: 'the site of the demo', shows: 'index.html', tool: vite('demo') },
+  node: { what: 'the command line', shows: 'cli.js', tool: vite('node') },
+  sdk: { what: 'the library', shows: 'node.js', tool: vite('sdk') },
+  'sdk-types': {
+    what: 'the types of the library',
+    shows: 'node/sdk.d.ts',
+    tool: ['typescript/bin/tsc', '-p', 'tsconfig.sdk.json'],
+  },
 };
+
+const allBuilds = /** @type {(keyof typeof builds)[]} */ (Object.keys(builds));
 
 /**
  * Builds what is named when a source is newer than its last build; without names all.
  * @param {(keyof typeof builds)[]} [names]
  */
-export async function ensureBuilt(names = ['site', 'site-demo', 'node']) {
+export async function ensureBuilt(names = allBuilds) {
   if (names.every(isBuilt)) return;
   await withLock(join(toolingFolder, 'build.lock'), () => {
     for (const name of names) {
       if (isBuilt(name)) continue;
       // Taken before the build: a file that changes meanwhile is built next time.
       const stamp = sourceStamp(root);
-      const { what, options } = builds[name];
+      const { what, tool } = builds[name];
+      const [program = '', ...options] = tool;
       tell(`building ${what} ...`);
-      const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js');
-      const status = run(process.execPath, [vite, 'build', '--logLevel', 'warn', ...options]);
+      const status = run(process.execPath, [join(root, 'node_modules', program), ...options]);
       if (status !== 0) throw new PrepareError(`building ${what} failed; the lines above say where`);
       mkdirSync(join(root, 'dist'), { recursive: true });
       writeFileSync(stampFile(name), stamp);

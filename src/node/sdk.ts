@@ -17,8 +17,12 @@ import { defaultDataFolder, loadAccountKeyFile } from './identity-file.ts';
 import { dialNodeSocketLink } from './net/dial-socket.ts';
 
 export type { MapJob, MapResult, SubmitOptions, Swarm, SwarmJob, UnitResult } from '../assembly/swarm.ts';
+export type { UnitOutput } from '../assembly/job.ts';
+export type { ShaderJobInput } from '../protocol/job-file.ts';
+export type { JobState } from '../protocol/messages.ts';
 export { InputError } from '../core/result.ts';
 export { JobRefusedError } from '../assembly/submitter.ts';
+export { LinkClosedError } from '../protocol/ports.ts';
 
 export interface ConnectOptions {
   /** Where the account key lies; made where there is none. */
