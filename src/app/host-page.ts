@@ -28,10 +28,10 @@ export function hostPage(state: HostState): TemplateResult {
       ${pageHeader(isOpen ? 'connected' : isFailed ? 'offline' : 'connecting', text, 'the hub in this tab')}
       ${notice('bad', state.problem)}
       <section class="card">
-        <h2>This tab ${isOpen ? 'is' : 'becomes'} a hub</h2>
+        <h2>This tab ${isOpen ? 'is' : isFailed ? 'is not' : 'becomes'} a hub</h2>
         <p class="soft">
-          It hands out work and keeps results in this browser, only while it is open. Close it and open it again, and it
-          goes on where it was.
+          A hub in a tab hands out work and keeps results in this browser, only while it is open. Close it and open it
+          again, and it goes on where it was.
         </p>
         ${state.invite === undefined ? nothing : invitation(state.invite)}
       </section>
@@ -44,9 +44,15 @@ export function hostPage(state: HostState): TemplateResult {
 const invitation = (invite: NonNullable<HostState['invite']>): TemplateResult => html`
   <dl class="facts">
     <dt>Volunteers open</dt>
-    <dd><a class="link" data-invite="volunteer" href=${invite.volunteer}>${invite.volunteer}</a></dd>
+    <dd>
+      <a class="link" data-invite="volunteer" target="_blank" rel="noopener" href=${invite.volunteer}
+        >${invite.volunteer}</a
+      >
+    </dd>
     <dt>Submitters open</dt>
-    <dd><a class="link" data-invite="submit" href=${invite.submit}>${invite.submit}</a></dd>
+    <dd>
+      <a class="link" data-invite="submit" target="_blank" rel="noopener" href=${invite.submit}>${invite.submit}</a>
+    </dd>
     <dt>Hub address</dt>
     <dd class="link" data-invite="address">${invite.address}</dd>
   </dl>

@@ -19,7 +19,7 @@ export const notice = (kind: 'bad' | 'warn', text: string | undefined): Template
     ? nothing
     : html`<p class="notice ${kind}" role=${kind === 'bad' ? 'alert' : 'note'}>${sentence(text)}</p>`;
 
-/** The doors of the site; the query (`?hub=`) stays as it is. */
+/** The doors of the site; the query (`?hub=`) stays as it is. They open beside this tab, whose work would end else. */
 export const pageFooter = (here: '' | '#/host' | '#/submit', about: unknown): TemplateResult => html`
   <footer>
     ${about === undefined ? nothing : html`<p>${about}</p>`}
@@ -27,7 +27,7 @@ export const pageFooter = (here: '' | '#/host' | '#/submit', about: unknown): Te
       ${doors.map(({ hash, text }) =>
         hash === here
           ? html`<span aria-current="page">${text}</span>`
-          : html`<a href=${hash === '' ? '#/' : hash}>${text}</a>`,
+          : html`<a target="_blank" rel="noopener" href=${hash === '' ? '#/' : hash}>${text}</a>`,
       )}
     </nav>
   </footer>

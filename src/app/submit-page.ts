@@ -39,7 +39,9 @@ export function submitPage(state: SubmitState, actions: SubmitActions): Template
           <span>Files</span>
           <input type="file" multiple @change=${(event: Event) => chosen(event, actions)} />
         </label>
-        <p class="soft small">${state.files.length === 0 ? 'No files chosen yet.' : state.files.join(' · ')}</p>
+        <p class="soft small">
+          ${state.files.length === 0 ? 'Nothing leaves this computer before you press Submit.' : state.files.join(' · ')}
+        </p>
         <dl class="facts">
           <dt>Hub</dt>
           <dd>${state.hub}</dd>

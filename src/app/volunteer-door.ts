@@ -70,11 +70,12 @@ export async function openVolunteerDoor(root: HTMLElement): Promise<void> {
   }, redrawMs);
 }
 
-function titleOf({ phase, excluded, verified }: VolunteerView): string {
+function titleOf({ phase, excluded, verified, hub }: VolunteerView): string {
+  const running = hub.state === 'connected' ? `Running · ${countText(verified)} verified` : 'Connecting';
   const state = {
     stopped: 'Lend a GPU',
     starting: 'Starting',
-    running: excluded ? 'Excluded' : `Running · ${countText(verified)} verified`,
+    running: excluded ? 'Excluded' : running,
     paused: 'Paused',
     failed: 'Problem',
   }[phase];

@@ -1,7 +1,7 @@
 /**
  * The volunteer's page as a function of its view: what will run and for whom, Start, Pause, Stop, and what this tab's
  * GPU is doing now. It holds no state; `volunteer-door.ts` renders it whenever something changed. The buttons are the
- * same elements in every phase, so that they neither move nor lose the keyboard's focus.
+ * same elements in every phase and stand above the text that changes, so that they neither move nor lose the focus.
  */
 
 import { html, nothing, svg, type TemplateResult } from 'lit';
@@ -36,12 +36,12 @@ export function volunteerPage(page: VolunteerPage, actions: VolunteerActions): T
   return html`
     <main class="page">
       ${pageHeader(view.hub.state, hubText[view.hub.state], view.hub.address)}
-      ${notice('bad', obstacle ?? view.problem)} ${notice('bad', view.excluded ? excludedText(view) : undefined)}
       <section class="card">
         <div class="head">
           <h2 aria-live="polite">${isOpen ? title(view) : 'Lend this tab’s GPU'}</h2>
           ${buttons(page, actions)}
         </div>
+        ${notice('bad', obstacle ?? view.problem)} ${notice('bad', view.excluded ? excludedText(view) : undefined)}
         ${isOpen ? stage(page) : invitation(page)}
       </section>
       ${isOpen || view.device !== undefined ? session(page) : nothing} ${pageFooter('', aboutText)}
@@ -130,7 +130,8 @@ const programName = (program: string): string =>
 function title(view: VolunteerView): string {
   if (view.phase === 'starting') return 'Starting';
   if (view.phase === 'paused') return 'Paused';
-  return view.excluded ? 'Excluded' : 'Running';
+  if (view.excluded) return 'Excluded';
+  return view.hub.state === 'connected' ? 'Running' : 'Connecting';
 }
 
 /** Always a line, a softer line and a bar, so that nothing below moves as units come and go. */
