@@ -4,10 +4,11 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import configuration from '../oxlint.config.mjs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -159,7 +160,7 @@ beforeAll(() => {
     // A tree of its own for each fixture, with its own copy of the configuration, as many share one path.
     const path = join(folder, name, file);
     mkdirSync(dirname(path), { recursive: true });
-    copyFileSync(join(root, '.oxlintrc.json'), join(folder, name, '.oxlintrc.json'));
+    writeFileSync(join(folder, name, '.oxlintrc.json'), JSON.stringify(configuration));
     writeFileSync(path, source);
     found.set(name, []);
   };

@@ -82,7 +82,7 @@ const rules: readonly Rule[] = [
   },
   {
     says: `no file is longer than ${linesMax} lines`,
-    reads: (path) => isText(path) && path !== 'package-lock.json' && path !== '.oxlintrc.json',
+    reads: (path) => isText(path) && path !== 'package-lock.json',
     offences: ({ text }) => (text.split('\n').length > linesMax + 1 ? [`${text.split('\n').length} lines`] : []),
     bad: example('src/a.ts', '\n'.repeat(linesMax + 1)),
     good: example('src/a.ts', '\n'.repeat(linesMax)),

@@ -20,7 +20,7 @@ const formatted = ['src', 'e2e', 'bench', 'examples', '*.ts', '*.json', '*.html'
 /** @type {readonly Stage[]} */
 const stages = [
   { name: 'types', run: () => tool('typescript/bin/tsc', ['-p', '.']) },
-  { name: 'lint', run: () => tool('oxlint/bin/oxlint', ['--deny-warnings']) },
+  { name: 'lint', run: () => tool('oxlint/bin/oxlint', ['--config', 'oxlint.config.mjs', '--deny-warnings']) },
   {
     name: 'format',
     run: () => tool('prettier/bin/prettier.cjs', ['--check', '--no-error-on-unmatched-pattern', ...formatted]),
