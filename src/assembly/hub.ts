@@ -130,6 +130,10 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
     if (message.type === 'chunks-wanted') desk.asked(to, message.job, message.digests);
     const peer = peers.get(to);
     if (peer === undefined) return;
+    if (message.type === 'lease') {
+      for (const { job, program } of message.leases)
+        if (program === 'train') training.lent(job, to, peer.session.link.counted);
+    }
     const taken = await peer.outbox.put(message, effect.tail);
     if (taken && message.type === 'unit-accepted') give({ type: 'delivered', peer: to });
   };

@@ -30,6 +30,8 @@ type Inspect = Extract<HubEffect, { type: 'inspect' }>;
 type Counted = { readonly sent: number; readonly received: number };
 
 export interface TrainingDesk {
+  /** A seat is lent over a link with these counters: what it carried for other work before is not the training's. */
+  lent(job: JobId, to: PeerId, counted: Counted): void;
   initialise(job: JobId): Promise<HubInput>;
   aggregate(effect: Aggregate): Promise<HubInput>;
   /** `counted` are the counters of the hub's link to the volunteer that delivered. */
@@ -45,7 +47,7 @@ const outerFactSchema = v.strictObject({
 
 export function createTrainingDesk(options: TrainingDeskOptions): TrainingDesk {
   const { chunks, digestOf, store } = options;
-  const countedBefore = new Map<PeerId, Counted>();
+  const traffic = createTraffic();
   const epochs = new Map<string, number>();
 
   const planOf = async (job: JobId): Promise<TrainPlan> => {
@@ -83,6 +85,7 @@ export function createTrainingDesk(options: TrainingDeskOptions): TrainingDesk {
   };
 
   return {
+    lent: traffic.lent,
     initialise: (job) =>
       attempted(job, async () => {
         const plan = await planOf(job);
@@ -116,8 +119,7 @@ export function createTrainingDesk(options: TrainingDeskOptions): TrainingDesk {
       const checked = checkReport(decoded.value.report, plan, effect.seat, started);
       if (!checked.ok) return { ...head, problem: checked.error.text };
       const { trainLoss, validationLoss, steps, tokens, parametersSha256 } = checked.value;
-      const traffic =
-        from === undefined || counted === undefined ? nothing : trafficSince(countedBefore, from, counted);
+      const used = from === undefined || counted === undefined ? nothing : traffic.since(effect.job, from, counted);
       // The hub's end of the link counts the other way round.
       return {
         ...head,
@@ -127,8 +129,8 @@ export function createTrainingDesk(options: TrainingDeskOptions): TrainingDesk {
           steps,
           tokens,
           parametersSha256,
-          bytesSent: traffic.received,
-          bytesReceived: traffic.sent,
+          bytesSent: used.received,
+          bytesReceived: used.sent,
         },
       };
     },
@@ -137,13 +139,23 @@ export function createTrainingDesk(options: TrainingDeskOptions): TrainingDesk {
 
 const nothing: Counted = { sent: 0, received: 0 };
 
-function trafficSince(before: Map<PeerId, Counted>, peer: PeerId, counted: Counted): Counted {
-  const last = before.get(peer) ?? nothing;
-  const now = { sent: counted.sent, received: counted.received };
-  before.set(peer, now);
-  // A peer that connected again starts counting from zero.
-  if (now.sent < last.sent || now.received < last.received) return now;
-  return { sent: now.sent - last.sent, received: now.received - last.received };
+/** What each volunteer's link has carried for the training that it sits in. */
+function createTraffic() {
+  const marks = new Map<PeerId, { readonly job: JobId; readonly counted: Counted }>();
+  return {
+    lent: (job: JobId, to: PeerId, { sent, received }: Counted): void => {
+      if (marks.get(to)?.job !== job) marks.set(to, { job, counted: { sent, received } });
+    },
+    since: (job: JobId, from: PeerId, { sent, received }: Counted): Counted => {
+      const mark = marks.get(from);
+      // Without a lease of this process the seat was lent by the one before it, and its link is all training.
+      const last = mark?.job === job ? mark.counted : nothing;
+      marks.set(from, { job, counted: { sent, received } });
+      // A peer that connected again starts counting from zero.
+      if (sent < last.sent || received < last.received) return { sent, received };
+      return { sent: sent - last.sent, received: received - last.received };
+    },
+  };
 }
 
 const streamPrefix = 'outer-';

@@ -141,6 +141,11 @@ export abstract class Coordinator {
     };
   }
 
+  /** Earlier states that say something which `state()` no longer does, for whoever watches late. */
+  past(): readonly JobState[] {
+    return [];
+  }
+
   // Messages of volunteers
 
   takeResult(member: Member, message: MessageOf<'result'>, receipt: Digest, now: number): void {

@@ -77,6 +77,33 @@ describe('a submitter', () => {
     submitter.receive({ type: 'unlinked' }, 0);
     expect(sends(submitter.receive({ type: 'linked' }, 0))).toEqual([]);
   });
+
+  it('hears a refusal that names its job, and none that names another', () => {
+    const { submitter, hear } = submitted();
+    expect(hear({ type: 'refused', what: `submit ${digestNamed('c9')}`, reason: 'no' })).toEqual([]);
+    expect(hear({ type: 'refused', what: `submit ${jobOne}`, reason: 'no' })).toHaveLength(1);
+    expect(submitter.job(jobOne)?.phase).toBe('refused');
+  });
+
+  it('cancels although the hub was away, or had not taken the job yet', () => {
+    const cancel = { type: 'cancel', job: jobOne } as const;
+    const { submitter, hear } = submitted();
+    submitter.receive(cancel, 0);
+    expect(sends(hear(stateOf('waiting')))).toEqual([cancel]);
+    expect(sends(hear(stateOf('running')))).toEqual([]);
+
+    const away = submitted();
+    away.hear(stateOf('running'));
+    away.submitter.receive({ type: 'unlinked' }, 0);
+    expect(away.submitter.receive(cancel, 0)).toEqual([]);
+    expect(sends(away.submitter.receive({ type: 'linked' }, 0))).toEqual([
+      { type: 'watch', job: jobOne, have: [] },
+      cancel,
+    ]);
+    away.hear(stateOf('cancelled'));
+    away.submitter.receive({ type: 'unlinked' }, 0);
+    expect(sends(away.submitter.receive({ type: 'linked' }, 0))).toEqual([]);
+  });
 });
 
 it('runs join neighbours and nothing else', () => {

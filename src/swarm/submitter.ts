@@ -57,6 +57,8 @@ interface Followed {
   readonly have: Set<number>;
   taken: boolean;
   refused: boolean;
+  /** Kept, because the hub may be away, or may not have taken the job yet and would know nothing of it. */
+  cancelling: boolean;
   state: JobState | undefined;
 }
 
@@ -84,15 +86,35 @@ class Submitter implements SubmitterMachine {
     switch (input.type) {
       case 'submit': {
         const { job, signature, units } = input;
-        return this.follow({ job, signature, units, have: new Set(), taken: false, refused: false, state: undefined });
+        return this.follow({
+          job,
+          signature,
+          units,
+          have: new Set(),
+          taken: false,
+          refused: false,
+          cancelling: false,
+          state: undefined,
+        });
       }
       case 'watch': {
         const { job, units, have = [] } = input;
-        const base = { job, signature: undefined, units, taken: true, refused: false, state: undefined };
+        const base = {
+          job,
+          signature: undefined,
+          units,
+          taken: true,
+          refused: false,
+          cancelling: false,
+          state: undefined,
+        };
         return this.follow({ ...base, have: new Set(have) });
       }
-      case 'cancel':
+      case 'cancel': {
+        const followed = this.jobs.get(input.job);
+        if (followed !== undefined) followed.cancelling = true;
         return this.send({ type: 'cancel', job: input.job });
+      }
       case 'list':
         return this.send({ type: 'list-jobs' });
       case 'linked':
@@ -116,6 +138,7 @@ class Submitter implements SubmitterMachine {
       case 'job-state': {
         const followed = this.jobs.get(message.job);
         if (followed === undefined) return;
+        if (!followed.taken && followed.cancelling) this.send({ type: 'cancel', job: followed.job });
         followed.taken = true;
         followed.state = message;
         return this.changed(followed);
@@ -142,6 +165,7 @@ class Submitter implements SubmitterMachine {
     if (followed.refused || isFinished(followed)) return;
     if (!taken && signature !== undefined) this.send({ type: 'submit', job, signature });
     else this.send({ type: 'watch', job, have: runsOf(followed.have) });
+    if (taken && followed.cancelling) this.send({ type: 'cancel', job });
   }
 
   private collect(accepted: MessageOf<'unit-accepted'>): void {
@@ -152,11 +176,13 @@ class Submitter implements SubmitterMachine {
     this.changed(followed);
   }
 
-  /** Offers are made one by one, so a refused one is the only one that the hub has not taken. */
+  /** `what` may name the job; where it does not, offers are made one by one, and only one is not taken yet. */
   private refuse({ what, reason }: MessageOf<'refused'>): void {
-    if (what !== 'submit' && what !== 'watch') return;
+    const [kind, job] = what.split(' ');
+    if (kind !== 'submit' && kind !== 'watch') return;
     for (const followed of this.jobs.values()) {
       if (followed.refused || followed.state !== undefined) continue;
+      if (job !== undefined && job !== followed.job) continue;
       followed.refused = true;
       this.effects.push({ type: 'refused', job: followed.job, reason });
       return;

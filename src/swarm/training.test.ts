@@ -91,6 +91,38 @@ describe('a training job', () => {
     expect(hub.sent('5ub', 'job-state').at(-1)).toMatchObject({ state: 'done', round: { round: 3, rounds: 3 } });
   });
 
+  it('tells its submitter of every round as it closes, and one who comes back of those that closed meanwhile', () => {
+    const roundsTold = () => hub.sent('5ub', 'job-state').flatMap(({ round }) => (round === undefined ? [] : [round]));
+    const hub = start(2, 5, ['a1', 'a2']);
+    // No second passes, so whatever waits for the next tick is not told.
+    const playOne = () => {
+      for (const name of ['a1', 'a2'])
+        for (const lease of hub.leases(name)) hub.finish(name, lease, `f${lease.unit}`).pull(name, 1);
+      answer(hub);
+    };
+    playOne();
+    playOne();
+    expect([...new Set(roundsTold().map(({ round }) => round))]).toEqual([0, 1]);
+    hub.lose('5ub');
+    playOne();
+    playOne();
+    hub.restart().join('a1').join('a2');
+    expect(roundsTold()).toEqual([]);
+    hub.connect('5ub', { role: 'submitter' }).say('5ub', { type: 'watch', job: jobOne, have: [] });
+    const told = roundsTold();
+    expect(told.map(({ round }) => round)).toEqual([0, 1, 2, 3]);
+    // Each with its own losses, and not the newest's: seat 0 of round r is unit 2r.
+    expect(told.map(({ validationLoss }) => validationLoss)).toEqual([0, 2, 4, 6].map((unit) => 1 / (1 + unit) + 1));
+    play(hub, ['a1', 'a2'], 10);
+    expect(hub.state()?.state).toBe('done');
+    hub.connect('5ub', { role: 'submitter' }).say('5ub', { type: 'watch', job: jobOne, have: [] });
+    const states = hub.sent('5ub', 'job-state').slice(-6);
+    expect(states.map(({ state, round }) => [state, round?.round])).toEqual([
+      ...[0, 1, 2, 3, 4].map((round) => ['running', round]),
+      ['done', 5],
+    ]);
+  });
+
   it('waits for enough volunteers, yet only a few seconds', () => {
     const hub = start(3, 1, ['a1']);
     hub.pass(2);

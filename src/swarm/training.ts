@@ -53,7 +53,8 @@ export interface TrainRecord extends JobRecord {
   /** The newest parameters: one for all, or with `solo` one for each seat. */
   parameters: Artifact[];
   readonly seats: SeatRecord[];
-  newest: RoundReport | null;
+  /** Every closed round's, in order: whoever watches late or again is told them all. */
+  readonly reports: RoundReport[];
   tokens: number;
   bytesSent: number;
   bytesReceived: number;
@@ -90,7 +91,7 @@ export const newTrainRecord = (manifest: ManifestOf<'train'>, signature: string)
     report: null,
     aggregating: false,
   })),
-  newest: null,
+  reports: [],
   tokens: 0,
   bytesSent: 0,
   bytesReceived: 0,
@@ -117,8 +118,8 @@ export function applyTrainFact(record: TrainRecord, fact: TrainFact): void {
     case 'contributed':
       return applyContribution(record, fact);
     case 'round-closed':
-      record.newest = reportRound(record);
-      record.startValidationLoss ??= record.newest.validationLoss;
+      record.reports.push(reportRound(record));
+      record.startValidationLoss ??= newestOf(record)?.validationLoss ?? null;
       record.roundsCompleted = Math.min(fact.round + 1, roundsOf(record.manifest));
       if (fact.round === roundsOf(record.manifest)) {
         record.report = reportTraining(record);
@@ -158,14 +159,18 @@ function applyContribution(
   record.bytesReceived += report.bytesReceived;
 }
 
-function reportRound({ manifest, round, seats, newest }: TrainRecord): RoundReport {
+const newestOf = ({ reports }: TrainRecord): RoundReport | undefined => reports.at(-1);
+
+function reportRound(record: TrainRecord): RoundReport {
+  const { manifest, round, seats } = record;
   const reports = seats.flatMap(({ report }) => (report === null ? [] : [report]));
   const losses = reports.flatMap(({ trainLoss }) => (trainLoss === null ? [] : [trainLoss]));
   return {
     round,
     rounds: roundsOf(manifest),
     contributors: reports.length,
-    trainLoss: losses.length === 0 ? (newest?.trainLoss ?? null) : losses.reduce((a, b) => a + b, 0) / losses.length,
+    trainLoss:
+      losses.length === 0 ? (newestOf(record)?.trainLoss ?? null) : losses.reduce((a, b) => a + b, 0) / losses.length,
     validationLoss: reports.find(({ validationLoss }) => validationLoss !== null)?.validationLoss ?? null,
   };
 }
@@ -175,9 +180,9 @@ const reportTraining = (record: TrainRecord): TrainReport => ({
   roundsSkipped: roundsOf(record.manifest) - record.roundsCompleted,
   parameters: present(record.parameters[0], 'a finished training has parameters'),
   tokens: record.tokens,
-  trainLoss: record.newest?.trainLoss ?? null,
+  trainLoss: newestOf(record)?.trainLoss ?? null,
   startValidationLoss: record.startValidationLoss,
-  validationLoss: record.newest?.validationLoss ?? null,
+  validationLoss: newestOf(record)?.validationLoss ?? null,
   bytesSent: record.bytesSent,
   bytesReceived: record.bytesReceived,
   workers: record.seats.flatMap(({ account, steps, parametersSha256 }) =>
@@ -228,12 +233,19 @@ export class TrainingCoordinator extends Coordinator {
   }
 
   override state(): JobState {
-    const { newest, report } = this.record;
+    const newest = newestOf(this.record);
+    const { report } = this.record;
     return {
       ...super.state(),
-      ...(newest === null ? {} : { round: newest }),
+      ...(newest === undefined ? {} : { round: newest }),
       ...(report === null ? {} : { report }),
     };
+  }
+
+  /** One state for each round before the newest. */
+  override past(): JobState[] {
+    const now = super.state();
+    return this.record.reports.slice(0, -1).map((round) => ({ ...now, state: 'running', reason: null, round }));
   }
 
   rebuild(restarted: boolean, now: number): void {

@@ -53,6 +53,8 @@ export class Watchers {
     for (const [first, length] of have) for (let i = first; i < Math.min(count, first + length); i++) units.add(i);
     const watch: Watch = { peer, followed, have: units, cursor: 0, stateDue: false };
     followed.watches.set(peer, watch);
+    // What was reported while this peer was away; rounds that close from now on are sent as they close.
+    for (const message of followed.coordinator.past()) this.effect({ type: 'send', to: peer, message });
     this.sendState(watch);
     this.pump(watch);
   }
