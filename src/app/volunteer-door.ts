@@ -43,7 +43,7 @@ export async function openVolunteerDoor(root: HTMLElement): Promise<void> {
     stop: () => {
       // The button that was pressed goes away, and the keyboard should not begin at the top again.
       root.querySelector<HTMLElement>('button.primary')?.focus();
-      void volunteer.stop();
+      void volunteer.stop().then(ask);
     },
   };
   const show = (): void => {

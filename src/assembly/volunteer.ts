@@ -206,14 +206,16 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
       cancelTick();
       // One turn for the last `release` to leave before its link closes.
       await new Promise<void>((resolve) => parts.clock.after(20, resolve));
-      link?.close('the volunteer stopped');
+      link?.close(stopReason);
       await runner.close();
-      exchange.close('the volunteer stopped');
+      exchange.close(stopReason);
       await store.close();
       opened.giveTurnBack();
     },
   };
 }
+
+const stopReason = 'the volunteer stopped';
 
 interface Linked extends Pick<Show, 'publish' | 'say'> {
   readonly exchange: ChunkExchange;
@@ -239,7 +241,7 @@ function keepLinked(parts: VolunteerParts, identity: Identity, { exchange, publi
     unlinked: (reason) => {
       exchange.detach();
       hub('connecting');
-      say(`The link to the hub closed: ${reason}. Trying again.`);
+      say(reason === stopReason ? 'Stopped.' : `The link to the hub closed: ${reason}. Trying again.`);
       give({ type: 'unlinked' });
     },
     message: (message, tails) => {
