@@ -294,6 +294,12 @@ test('headers that cannot be read are answered, repeated ones close that session
   expect(await heard).toEqual({ type: 'pull', slots: 1 });
 });
 
+test('a stranger whose refusal would quote a whole header is refused in short', async () => {
+  const hand = dialByHand();
+  hand.say({ type: '"'.repeat(32_700) });
+  await expectRefusal(hand, 'schema', /^(memory .*: )?message: type: /);
+});
+
 /** Lets a memory link's turns pass until nothing more is on its way. */
 async function quiet({ atHub, atVolunteer }: { atHub: Session; atVolunteer: Session }): Promise<void> {
   for (let turns = 0, last = -1; turns < 4;) {

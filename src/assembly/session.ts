@@ -15,6 +15,8 @@ import {
   laneOf,
   messagesWithTail,
   parseMessage,
+  refusal,
+  shortReason,
   type Message,
   type MessageOf,
   type Role,
@@ -91,7 +93,8 @@ export async function openSession(link: Link, options: SessionOptions): Promise<
   }
 }
 
-const sendMessage = (link: Link, message: Message, tails: readonly Uint8Array[] = []): Promise<void> =>
+/** Asynchronous, so that a message that does not fit a frame rejects like any other that cannot be sent. */
+const sendMessage = async (link: Link, message: Message, tails: readonly Uint8Array[] = []): Promise<void> =>
   link.send(laneOf(message.type), encodeFrame(message, tails));
 
 async function shakeHands(
@@ -167,15 +170,16 @@ function readMessages(link: Link): MessageReader {
   }
 
   function refuse(what: string, reason: string): void {
-    fail(reason);
-    say({ type: 'refused', what, reason });
-    link.close(reason);
+    const message = refusal(what, reason);
+    fail(message.reason);
+    say(message);
+    link.close(message.reason);
   }
 
   function unreadable(what: string, reason: string): void {
     bad += 1;
     if (!proved || bad >= badMessagesMax) return refuse(what, reason);
-    say({ type: 'refused', what, reason });
+    say(refusal(what, reason));
   }
 
   function greet(greeting: Greeting): void {
@@ -193,8 +197,9 @@ function readMessages(link: Link): MessageReader {
     if (message.type === 'pong') return ponged(message.id);
     if (message.type === 'hello' || message.type === 'prove') return greet(message);
     if (message.type === 'refused' && !proved) {
-      fail(`refused by the other side: ${message.reason}`);
-      return link.close(`refused by the other side: ${message.reason}`);
+      const reason = `refused by the other side: ${shortReason(message.reason)}`;
+      fail(reason);
+      return link.close(reason);
     }
     if (receiver !== undefined) return receiver(message, tails);
     heldBytes += tails.reduce((sum, tail) => sum + tail.byteLength, 0);

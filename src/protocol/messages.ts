@@ -242,6 +242,14 @@ export type MessageOf<Type extends MessageType> = v.InferOutput<Schemas[Type]>;
 export type Message = { [Type in MessageType]: MessageOf<Type> }[MessageType];
 export type JobState = MessageOf<'job-state'>;
 
+/** A refusal in one line that fits a header, however much of the other side's words the reason quotes. */
+export const refusal = (what: string, reason: string): MessageOf<'refused'> => ({
+  type: 'refused',
+  what: what.slice(0, 200),
+  reason: shortReason(reason),
+});
+export const shortReason = (reason: string): string => reason.slice(0, 1000);
+
 /** Messages whose bytes travel as one tail; all others have none. */
 export const messagesWithTail: ReadonlySet<MessageType> = new Set(['result', 'chunk', 'unit-accepted']);
 /** Messages that may be large go over the bulk lane, so that they never delay a lease. */

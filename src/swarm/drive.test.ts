@@ -54,6 +54,27 @@ describe('the drive', () => {
     expect(performed).toEqual(['1', '2', '3', '4']);
   });
 
+  it('loses no step that comes in the very turn in which it runs dry, and lets none overtake it', async () => {
+    const performed: string[] = [];
+    const drive = createDrive<string>({
+      commit: () => Promise.resolve(),
+      perform: (effect) => {
+        performed.push(effect);
+        if (effect !== '1') return;
+        // The next microtask: the drive has nothing left, and has not said so yet.
+        void Promise.resolve().then(() => {
+          drive.take({ records: [record('b')], effects: ['2'] });
+          void Promise.resolve().then(() => drive.take({ effects: ['3'] }));
+        });
+      },
+      failed: () => {},
+    });
+    drive.take({ records: [record('a')], effects: ['1'] });
+    await drive.settled();
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(performed).toEqual(['1', '2', '3']);
+  });
+
   it('stops at a failed commit and performs nothing after it', async () => {
     const performed: string[] = [];
     const errors: string[] = [];

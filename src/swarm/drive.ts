@@ -30,7 +30,8 @@ const groupRecordsMax = 256;
 
 export function createDrive<Effect>(options: DriveOptions<Effect>): Drive<Effect> {
   const waiting: Step<Effect>[] = [];
-  let running: Promise<void> | undefined;
+  let isRunning = false;
+  let run = Promise.resolve();
   let broken = false;
 
   const nextGroup = (): Step<Effect>[] => {
@@ -44,7 +45,8 @@ export function createDrive<Effect>(options: DriveOptions<Effect>): Drive<Effect
     return waiting.splice(0, size);
   };
 
-  const run = async (): Promise<void> => {
+  // `isRunning` ends in the very turn in which nothing waits any more, so that no step falls between two runs.
+  const runAll = async (): Promise<void> => {
     while (waiting.length > 0 && !broken) {
       const group = nextGroup();
       const records = group.flatMap((step) => step.records ?? []);
@@ -52,28 +54,30 @@ export function createDrive<Effect>(options: DriveOptions<Effect>): Drive<Effect
         if (records.length > 0) await options.commit(records);
       } catch (error) {
         broken = true;
+        isRunning = false;
         options.failed(error instanceof Error ? error : new Error(String(error)));
         return;
       }
       for (const step of group) for (const effect of step.effects) options.perform(effect);
     }
+    isRunning = false;
   };
 
   return {
     take: (step) => {
       if (broken) return;
       // With nothing to commit and nobody ahead, effects go out at once: no turn of the event loop is spent.
-      if (running === undefined && (step.records?.length ?? 0) === 0) {
+      if (!isRunning && (step.records?.length ?? 0) === 0) {
         for (const effect of step.effects) options.perform(effect);
         return;
       }
       waiting.push(step);
-      running ??= run().finally(() => {
-        running = undefined;
-      });
+      if (isRunning) return;
+      isRunning = true;
+      run = runAll();
     },
     settled: async () => {
-      while (running !== undefined) await running;
+      while (isRunning) await run;
     },
   };
 }
