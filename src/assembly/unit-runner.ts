@@ -85,7 +85,9 @@ export function createUnitRunner(parts: UnitRunnerParts): UnitRunner {
     current = { lease, manifest };
     parts.changed();
     const progress = (done: number): void => {
-      if (!signal.aborted) parts.give({ type: 'computing', lease: leaseKey(lease), done });
+      if (signal.aborted) return;
+      parts.give({ type: 'computing', lease: leaseKey(lease), done });
+      parts.changed();
     };
     const open = await worker.open();
     return open.run({ lease, manifest, chunks: parts.exchange, signal, progress });
