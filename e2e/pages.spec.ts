@@ -8,6 +8,9 @@ import { launch } from './support/browser.ts';
 import { patience, startVolunteer, test, type Hub, type Stage } from './support/story.ts';
 import { writeWork } from './support/work.ts';
 
+// Each story opens a hub and a browser; on a machine that does much else, both take their time.
+test.describe.configure({ timeout: 240_000 });
+
 /** What the page complains about, in its console or by throwing. */
 function complaintsOf(page: Page): readonly string[] {
   const complaints: string[] = [];
