@@ -35,7 +35,7 @@ export function hostPage(state: HostState): TemplateResult {
         </p>
         ${state.invite === undefined ? nothing : invitation(state.invite)}
       </section>
-      ${state.hub === undefined ? nothing : html`${volunteers(state.hub)} ${jobs(state.hub.jobs)}`}
+      ${state.hub === undefined ? nothing : html`${volunteersCard(state.hub)} ${jobsCard(state.hub.jobs)}`}
       ${pageFooter('#/host', undefined)}
     </main>
   `;
@@ -66,7 +66,25 @@ const invitation = (invite: NonNullable<HostState['invite']>): TemplateResult =>
   }
 `;
 
-function volunteers(hub: HubView): TemplateResult {
+/** What the cards show of a hub; `#/swarm` gets it over HTTP. */
+export interface ShownHub {
+  readonly volunteers: readonly {
+    readonly peer: string;
+    readonly account: string;
+    readonly leases: number;
+    readonly device?: { readonly deviceClass: string } | undefined;
+  }[];
+  readonly accounts: readonly ShownAccount[];
+}
+type ShownAccount = Pick<AccountView, 'agreed' | 'excluded'> & { readonly account: string };
+type ShownJob = Pick<
+  JobState,
+  'name' | 'program' | 'state' | 'units' | 'accepted' | 'attempts' | 'disagreements' | 'reason'
+> & {
+  readonly job: string;
+};
+
+export function volunteersCard(hub: ShownHub): TemplateResult {
   const accounts = new Map(hub.accounts.map((account) => [account.account, account]));
   return html`<section class="card">
     <h3>Volunteers <span class="more">${countText(hub.volunteers.length)}</span></h3>
@@ -86,11 +104,11 @@ function volunteers(hub: HubView): TemplateResult {
   </section>`;
 }
 
-const standing = (leases: number, account: AccountView | undefined): TemplateResult =>
+const standing = (leases: number, account: ShownAccount | undefined): TemplateResult =>
   html`${plural(leases, 'unit')} held · ${countText(account?.agreed ?? 0)} verified
   ${account?.excluded === true ? html` · <span class="bad">excluded</span>` : nothing}`;
 
-const jobs = (list: readonly JobState[]): TemplateResult => html`
+export const jobsCard = (list: readonly ShownJob[]): TemplateResult => html`
   <section class="card">
     <h3>Jobs <span class="more">${countText(list.length)}</span></h3>
     ${list.length === 0 ? html`<p class="soft">None yet: open the second link and submit one.</p>` : nothing}
@@ -101,7 +119,7 @@ const jobs = (list: readonly JobState[]): TemplateResult => html`
 `;
 
 /** A job's name, state, bar and counts. */
-export const jobProgress = (job: JobState): TemplateResult => html`
+export const jobProgress = (job: ShownJob): TemplateResult => html`
   <p class="job-head">
     <b class="name">${job.name}</b> <span class="soft">${programText[job.program]}</span>
     <span class="state ${job.state}">${job.state}</span>

@@ -6,6 +6,7 @@ import './page.css';
 const doors: Record<string, (root: HTMLElement) => Promise<void>> = {
   '': async (root) => (await import('./volunteer-door.ts')).openVolunteerDoor(root),
   '#/host': async (root) => (await import('./host-door.ts')).openHostDoor(root),
+  '#/swarm': async (root) => (await import('./swarm-door.ts')).openSwarmDoor(root),
   '#/submit': async (root) => (await import('./submit-door.ts')).openSubmitDoor(root),
 };
 

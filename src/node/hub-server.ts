@@ -88,6 +88,7 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
         iceServers: options.iceServers ?? iceServersDefault,
       }),
       routes: [
+        { path: '/swarm.json', handle: (_request, response) => answerJson(response, 200, swarmOf(view())) },
         { path: '/signal', handle: signalling.httpHandler },
         {
           path: '/jobs.json',
@@ -155,6 +156,20 @@ async function startLoopback(
       }),
   };
 }
+
+/** What `#/swarm` shows: who helps and how the newest jobs go. */
+const swarmOf = (view: HubView | undefined) => ({
+  volunteers: (view?.volunteers ?? [])
+    .filter((one) => one.role === 'volunteer')
+    .slice(0, shownMax)
+    .map(({ peer, account, device, leases }) => ({ peer, account, device, leases })),
+  accounts: (view?.accounts ?? [])
+    .map(({ account, agreed, excluded }) => ({ account, agreed, excluded }))
+    .slice(0, shownMax),
+  jobs: (view?.jobs ?? []).slice(-announcedJobsMax),
+});
+/** Volunteers and accounts in one answer; a page of more would show nothing to anybody. */
+const shownMax = 1_000;
 
 const healthOf = (view: HubView | undefined) => ({
   ok: view !== undefined,

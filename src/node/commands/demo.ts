@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import { runDemo, type DemoProgress } from '../demo/demo.ts';
 import { fullDemo, quickDemo } from '../demo/demo-jobs.ts';
 import type { DemoSummary } from '../demo/demo-summary.ts';
-import { openLocalSwarm } from '../local-swarm.ts';
+import { openLocalSwarm, type LocalSwarm } from '../local-swarm.ts';
 import { printResult, WorkFailedError, type Output } from '../output.ts';
 import { connect } from '../sdk.ts';
 
@@ -25,7 +25,7 @@ export function register(program: Command, output: Output): void {
     .description('a hub, four honest tabs and a liar on this machine do all three kinds of work')
     .option('--quick', 'the small sizes: within 90 s on two cores without a GPU', false)
     .option('--json', 'print the summary as one JSON object', false)
-    .option('--show', 'open the browser’s windows, to watch', false)
+    .option('--show', 'open the dashboard and the tabs in windows, to watch', false)
     .option('--text <file>', 'what to train on; this repository’s own text where it is left out')
     .option('--out <folder>', 'where pictures, plot, text and summary.json go', 'demo-out')
     .action((flags: DemoFlags) => run(flags, output));
@@ -36,6 +36,7 @@ async function run(flags: DemoFlags, output: Output): Promise<void> {
   const bars = progressBars(output);
   output.progress('opening a hub, four honest tabs and a liar');
   const local = await openLocalSwarm({ tabs: 4, liar: true, headless: !flags.show, report: output.progress });
+  if (flags.show) await openDashboard(local);
   let summary: DemoSummary;
   try {
     const swarm = await connect(local.server.url, { data: join(local.data, 'submitter') });
@@ -59,6 +60,12 @@ async function run(flags: DemoFlags, output: Output): Promise<void> {
   }
   printResult(output, flags.json, summary, () => told(summary, flags.out));
   if (!summary.ok) throw new WorkFailedError(`the demo went wrong: ${summary.problems.join('; ')}`);
+}
+
+/** A window beside the tabs that shows what the hub does. */
+async function openDashboard(local: LocalSwarm): Promise<void> {
+  const page = await local.tabs.browser.newPage();
+  await page.goto(`${local.server.url}/#/swarm`);
 }
 
 const told = ({ shader, train, generate, seconds }: DemoSummary, out: string): string[] => [
