@@ -1,5 +1,6 @@
 /** `tabswarm hub` and `npm start`: runs a hub until it is told to stop. SIGTERM and SIGINT drain it first. */
 
+import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +22,7 @@ interface HubFlags {
   readonly cert?: string;
   readonly key?: string;
   readonly ice?: string;
+  readonly open: boolean;
 }
 
 /** How long volunteers may finish what they hold after SIGTERM; what is left then is dealt again after the restart. */
@@ -37,6 +39,7 @@ export function register(program: Command, output: Output): void {
     .option('--cert <file>', 'certificate for --https (PEM); one is generated where it is left out')
     .option('--key <file>', 'its private key (PEM)')
     .option('--ice <file>', 'JSON list of ICE servers for WebRTC; none by default')
+    .option('--open', 'open the site in this machine’s browser', false)
     .action((flags: HubFlags) => run(flags, output));
 }
 
@@ -51,6 +54,7 @@ async function run(flags: HubFlags, output: Output): Promise<void> {
     report: output.progress,
   });
   for (const line of welcome(server, flags)) output.result(line);
+  if (flags.open) openInBrowser(server.url, output);
   await untilStopped(server, output);
 }
 
@@ -89,6 +93,15 @@ function welcome(server: HubServer, flags: HubFlags): string[] {
       ? ['note: browsers on other machines have WebGPU over https only; start with --https or put a proxy in front']
       : []),
   ];
+}
+
+/** With whatever the system opens addresses; a machine without a desktop has none, and the address was printed. */
+function openInBrowser(url: string, output: Output): void {
+  const [command, ...before] =
+    process.platform === 'darwin' ? ['open'] : process.platform === 'win32' ? ['cmd', '/c', 'start', ''] : ['xdg-open'];
+  const opener = spawn(command ?? 'xdg-open', [...before, url], { stdio: 'ignore', detached: true });
+  opener.on('error', () => output.progress(`no browser could be opened; open ${url} yourself`));
+  opener.unref();
 }
 
 const ownAddresses = (): string[] =>
