@@ -187,6 +187,24 @@ describe('a hub, volunteers and a submitter', () => {
     await expect.poll(() => tab.view().held).toBe(0);
   });
 
+  it('cancel a job while the hub is away: it is cancelled when the hub is back, and who asked for the jobs hears of it', async () => {
+    const hub = await open();
+    const tab = await volunteer(
+      hub,
+      computeWith(() => new Promise<Bytes>(() => {})),
+    );
+    const swarm = await submitter(hub);
+    const running = await swarm.submit(job(4, 1), { files });
+    await expect.poll(() => tab.view().current !== undefined).toBe(true);
+    await hub.kill();
+    running.cancel();
+    const listed = swarm.jobs();
+    await hub.start();
+    expect((await running.finished).state).toBe('cancelled');
+    expect((await listed).map(({ job: id }) => id)).toEqual([running.id]);
+    await expect.poll(() => tab.view().held).toBe(0);
+  });
+
   it('return leases at once when a volunteer pauses, and another finishes the job', async () => {
     const hub = await open();
     const stuck = await volunteer(

@@ -1,10 +1,12 @@
 /**
  * Where jobs are offered to a hub: gathers the manifest and the chunks it names, checks the submitter's signature, and
- * tells the machine what is still missing. Only chunks that the hub asked for are taken, so nobody fills its disk.
+ * tells the machine what is still missing. Only chunks that the hub asked for are taken, and no manifest that it refused
+ * stays; chunks of an offer that was broken off do, for its submitter to come back.
  */
 
 import type { Digest, JobId, PeerId } from '../core/ids.ts';
 import { manifestOfJob } from '../core/ids.ts';
+import { chunkBytesMax } from '../core/limits.ts';
 import { artifactsOf, decodeManifest, type Manifest } from '../protocol/manifest.ts';
 import type { Verify } from '../protocol/identity.ts';
 import { problem, ok, type Result } from '../core/result.ts';
@@ -16,6 +18,8 @@ export interface SubmitDeskOptions {
   readonly verify: Verify;
   readonly unixSeconds: () => number;
   readonly submitted: (input: Extract<HubInput, { type: 'submitted' }>) => void;
+  /** Whether a job that the hub has needs these bytes. */
+  readonly needs: (digest: Digest) => boolean;
   readonly refuse: (peer: PeerId, what: string, reason: string) => void;
 }
 
@@ -35,6 +39,9 @@ interface Offer {
   readonly expected: Set<Digest>;
 }
 
+/** Jobs that a peer may be offering at once: each waits for chunks. */
+const offersPerPeerMax = 256;
+
 export function createSubmitDesk(options: SubmitDeskOptions): SubmitDesk {
   const offers = new Map<PeerId, Map<JobId, Offer>>();
 
@@ -49,7 +56,8 @@ export function createSubmitDesk(options: SubmitDeskOptions): SubmitDesk {
     const checked = await checkOffer(bytes, offer, options.verify);
     if (!checked.ok) {
       offers.get(from)?.delete(job);
-      options.refuse(from, `submit ${job}`, checked.error.text);
+      if (!options.needs(manifestOfJob(job))) await options.chunks.delete(manifestOfJob(job));
+      options.refuse(from, 'submit', checked.error.text);
       return;
     }
     const missing = await missingChunks(checked.value, options.chunks);
@@ -61,6 +69,9 @@ export function createSubmitDesk(options: SubmitDeskOptions): SubmitDesk {
     offer: async (from, account, job, signature) => {
       const offer: Offer = { account, job, signature, expected: new Set() };
       const ofPeer = offers.get(from) ?? new Map<JobId, Offer>();
+      if (ofPeer.size >= offersPerPeerMax && !ofPeer.has(job)) {
+        return options.refuse(from, `submit ${job}`, `a peer may have ${offersPerPeerMax} open offers, not more`);
+      }
       offers.set(from, ofPeer.set(job, offer));
       await evaluate(from, offer);
     },
@@ -69,6 +80,9 @@ export function createSubmitDesk(options: SubmitDeskOptions): SubmitDesk {
       for (const digest of digests) offer?.expected.add(digest);
     },
     chunk: async (from, digest, bytes) => {
+      if (bytes.byteLength > chunkBytesMax) {
+        return options.refuse(from, `chunk ${digest}`, `${bytes.byteLength} bytes, the most is ${chunkBytesMax}`);
+      }
       for (const offer of offers.get(from)?.values() ?? []) {
         if (!offer.expected.has(digest)) continue;
         await options.chunks.put(digest, bytes);

@@ -75,6 +75,8 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
   const handles = new Map<JobId, HandleState>();
   const offered = new Map<Digest, Bytes>();
   const listers: ((jobs: MessageOf<'jobs'>['jobs']) => void)[] = [];
+  /** Jobs that nobody wants any more, until the hub has said that they ended: it may be away, or not have them yet. */
+  const cancelling = new Set<JobId>();
   let tail: Uint8Array | undefined;
 
   const give = (input: SubmitterInput): void => {
@@ -103,6 +105,8 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
         for (const lister of listers.splice(0)) lister(effect.jobs);
         return;
       case 'changed':
+        if (effect.finished) cancelling.delete(effect.job);
+        else if (cancelling.has(effect.job)) give({ type: 'cancel', job: effect.job });
         return handles.get(effect.job)?.changed(machine.job(effect.job), effect.finished);
       case 'refused':
         return handles.get(effect.job)?.failed(new JobRefusedError(effect.reason));
@@ -145,7 +149,11 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
     linked: (session) => {
       exchange.attach(session);
       markConnected();
-      queueMicrotask(() => give({ type: 'linked' }));
+      queueMicrotask(() => {
+        give({ type: 'linked' });
+        for (const job of cancelling) give({ type: 'cancel', job });
+        if (listers.length > 0) give({ type: 'list' });
+      });
     },
     unlinked: () => {
       exchange.detach();
@@ -167,11 +175,16 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
     throw error;
   }
 
+  const cancel = (job: JobId): void => {
+    cancelling.add(job);
+    give({ type: 'cancel', job });
+  };
+
   const follow = (job: JobId): HandleState => {
     const handle = createHandle(
       job,
       () => machine.job(job),
-      () => give({ type: 'cancel', job }),
+      () => cancel(job),
     );
     handles.set(job, handle);
     return handle;
@@ -184,6 +197,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
       const { job, manifest, manifestBytes, chunks } = offer;
       for (const [digest, bytes] of chunks) offered.set(digest, bytes);
       const signature = await parts.identity.signAsAccount('manifest', manifestBytes);
+      signal?.throwIfAborted();
       const handle = follow(job);
       give({ type: 'submit', job, signature, units: manifest.units });
       signal?.addEventListener('abort', () => handle.handle.cancel(), { once: true });
@@ -203,7 +217,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
         listers.push(resolve);
         give({ type: 'list' });
       }),
-    cancel: (job) => give({ type: 'cancel', job }),
+    cancel,
     read: (artifact) => exchange.read(artifact),
     close,
   };
