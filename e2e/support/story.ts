@@ -15,7 +15,8 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 const cli = join(root, 'dist', 'node', 'cli.js');
 
 /** On a busy machine everything is late; a story that hangs still ends with its test. */
-export const patience = { timeout: 90_000 };
+export const patience = { timeout: 100_000 };
+const storyMsMax = 240_000;
 
 export interface Command {
   readonly process: ChildProcess;
@@ -73,7 +74,8 @@ export interface Stage {
 }
 
 export const test = base.extend<{ stage: Stage }>({
-  stage: async ({ playwright, launchOptions }, use) => {
+  stage: async ({ playwright, launchOptions }, use, story) => {
+    story.setTimeout(storyMsMax);
     const ends: (() => unknown)[] = [];
     const pageErrors: string[] = [];
     const browser = await playwright.chromium.launch(launchOptions);
