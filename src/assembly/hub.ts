@@ -5,14 +5,14 @@
  */
 
 import type { Clock } from '../core/clock.ts';
-import type { JobId, PeerId } from '../core/ids.ts';
+import type { Digest, JobId, PeerId } from '../core/ids.ts';
 import { manifestOfJob } from '../core/ids.ts';
-import { heartbeatMs } from '../core/limits.ts';
+import { frameBytesMax, heartbeatMs } from '../core/limits.ts';
 import { assert } from '../core/assert.ts';
 import type { Random } from '../core/prng.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
 import { decodeManifest, type Manifest } from '../protocol/manifest.ts';
-import type { Message } from '../protocol/messages.ts';
+import { refusal, type Message } from '../protocol/messages.ts';
 import type { ChunkStore, DigestBytes, Link, Listener, Store } from '../protocol/ports.ts';
 import { createDrive } from '../swarm/drive.ts';
 import { restoreHub, type HubView } from '../swarm/hub.ts';
@@ -53,7 +53,15 @@ export interface RunningHub {
 interface Connected {
   readonly session: Session;
   readonly outbox: Outbox;
+  /** Chunks that it asked for and that its link has not taken yet. */
+  chunksAsked: number;
 }
+
+/** Chunks under way to one peer; ours ask for eight at once. */
+const chunksAskedMax = 64;
+/** What a peer may have sent that was not dealt with yet; a submitter that goes on faster than the disk starts again. */
+const unhandledMessagesMax = 10_000;
+const unhandledBytesMax = 6 * frameBytesMax;
 
 export async function startHub(parts: HubParts): Promise<RunningHub> {
   const log = await openHubLog(parts.store, (stream) => !isTrainingStream(stream));
@@ -73,7 +81,11 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
   const drive = createDrive<HubEffect>({
     commit: log.commit,
     perform: (effect) => {
-      perform(effect).catch((error: unknown) => parts.report(`${effect.type}: ${textOf(error)}`));
+      perform(effect).catch((error: unknown) => {
+        parts.report(`${effect.type}: ${textOf(error)}`);
+        // Without its answer the unit would wait for ever.
+        if (effect.type === 'compare') give({ type: 'job-problem', job: effect.job, reason: textOf(error) });
+      });
     },
     failed: (error) => markBroken(error),
   });
@@ -84,45 +96,52 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
   };
 
   const manifestOf = createManifestShelf(parts.chunks);
-  const results = createResultDesk(parts);
+  const results = createResultDesk({
+    ...parts,
+    wants: hub.wants,
+    needs: hub.needs,
+    deliver: (from, message) => give({ type: 'message', from, message }),
+  });
   const training = createTrainingDesk({ ...parts, manifestOf });
   const desk = createSubmitDesk({
     ...parts,
     submitted: give,
-    refuse: (peer, what, reason) => void peers.get(peer)?.outbox.put({ type: 'refused', what, reason }),
+    needs: hub.needs,
+    refuse: (peer, what, reason) => void peers.get(peer)?.outbox.put(refusal(what, reason)),
   });
 
   const perform = async (effect: HubEffect): Promise<void> => {
     switch (effect.type) {
       case 'send':
         return sendTo(effect);
-      case 'compare': {
-        const manifest = await manifestOf(effect.job);
-        const [a, b] = await Promise.all([parts.chunks.get(effect.a.digest), parts.chunks.get(effect.b.digest)]);
-        const agree = a !== undefined && b !== undefined && compareOutputs(manifest, a, b);
-        return give({
-          type: 'compared',
-          job: effect.job,
-          unit: effect.unit,
-          a: effect.a.attempt,
-          b: effect.b.attempt,
-          agree,
-        });
-      }
+      case 'compare':
+        return compare(effect);
       case 'forget':
-        return parts.chunks.delete(effect.digest);
+        return results.forget(effect.digest);
       case 'initialise':
         return give(await training.initialise(effect.job));
       case 'aggregate':
         return give(await training.aggregate(effect));
       case 'inspect': {
-        const from = results.delivererOf(effect);
-        const counted = from === undefined ? undefined : peers.get(from)?.session.link.counted;
-        return give(await training.inspect(effect, from, counted));
+        const counted = peers.get(effect.from)?.session.link.counted;
+        return give(await training.inspect(effect, counted));
       }
-      case 'close':
-        return peers.get(effect.peer)?.session.close(effect.reason);
     }
+  };
+
+  const compare = async ({ job, unit, a, b }: Extract<HubEffect, { type: 'compare' }>): Promise<void> => {
+    const manifest = await manifestOf(job);
+    const outputs = [];
+    for (const { digest } of [a, b]) {
+      const bytes = await parts.chunks.get(digest);
+      if (bytes !== undefined) outputs.push(bytes);
+      // A unit that was decided meanwhile no longer needs them.
+      else if (hub.needs(digest)) throw new Error(`unit ${unit}: result ${digest} is missing from the hub's store`);
+    }
+    const [first, second] = outputs;
+    if (first === undefined || second === undefined) return;
+    const agree = compareOutputs(manifest, first, second);
+    give({ type: 'compared', job, unit, a: a.attempt, b: b.attempt, agree });
   };
 
   const sendTo = async (effect: Extract<HubEffect, { type: 'send' }>): Promise<void> => {
@@ -147,26 +166,44 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
     });
     const { peer, account, role } = session;
     peers.get(peer)?.session.close('the same peer connected again');
-    const connected: Connected = { session, outbox: createOutbox(session, parts.chunks) };
+    const outbox = createOutbox(session, parts.chunks, (line) => parts.report(`${link.remote}: ${line}`));
+    const connected: Connected = { session, outbox, chunksAsked: 0 };
     peers.set(peer, connected);
+    give({ type: 'connected', peer, account, role, addressBlock: link.addressBlock });
+    // After `connected`: a link that closed during the handshake calls back at once.
     session.onClose(() => {
       if (peers.get(peer) !== connected) return;
       peers.delete(peer);
       desk.lost(peer);
       give({ type: 'lost', peer });
     });
-    give({ type: 'connected', peer, account, role, addressBlock: link.addressBlock });
-    // One after another: a stranger's flood queues in its own session and not in the hub's memory of open promises.
+    receiveInOrder(connected);
+  };
+
+  /** One message after another, and only so many waiting: a stranger's flood ends its own session. */
+  const receiveInOrder = (from: Connected): void => {
     let queue = Promise.resolve();
-    session.onMessage((message, tails) => {
+    let messages = 0;
+    let bytes = 0;
+    from.session.onMessage((message, tails) => {
+      const size = tails.reduce((sum, tail) => sum + tail.byteLength, 0);
+      messages += 1;
+      bytes += size;
+      if (messages > unhandledMessagesMax || bytes > unhandledBytesMax) {
+        return from.session.close('more came than this hub can take in; connect again and go on');
+      }
       queue = queue
-        .then(() => receive(connected, message, tails))
-        .catch((error: unknown) => refuse(connected, message, error));
+        .then(() => receive(from, message, tails))
+        .catch((error: unknown) => refuse(from, message, error))
+        .then(() => {
+          messages -= 1;
+          bytes -= size;
+        });
     });
   };
 
   const refuse = (from: Connected, message: Message, error: unknown): void => {
-    void from.outbox.put({ type: 'refused', what: message.type, reason: textOf(error).slice(0, 500) });
+    void from.outbox.put(refusal(message.type, textOf(error)));
   };
 
   const receive = async (from: Connected, message: Message, tails: readonly Uint8Array[]): Promise<void> => {
@@ -176,20 +213,21 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
         return desk.offer(peer, account, message.job, message.signature);
       case 'chunk':
         return desk.chunk(peer, message.digest, tails[0] ?? new Uint8Array(0));
-      case 'chunk-get': {
-        const held = await parts.chunks.has(message.digest);
-        void (held
-          ? from.outbox.put({ type: 'chunk', digest: message.digest }, message.digest)
-          : from.outbox.put({ type: 'chunk-missing', digest: message.digest }));
-        return;
-      }
-      case 'result': {
-        const taken = await results.take(message, tails[0] ?? new Uint8Array(0), from.session);
-        return give({ type: 'message', from: peer, message: taken });
-      }
+      case 'chunk-get':
+        return sendChunk(from, message.digest);
+      case 'result':
+        return results.take(message, tails[0] ?? new Uint8Array(0), from.session);
       default:
         return give({ type: 'message', from: peer, message });
     }
+  };
+
+  const sendChunk = async (to: Connected, digest: Digest): Promise<void> => {
+    if (to.chunksAsked >= chunksAskedMax) throw new Error(`at most ${chunksAskedMax} chunks may be asked for at once`);
+    const held = await parts.chunks.has(digest);
+    if (!held) return void to.outbox.put({ type: 'chunk-missing', digest });
+    to.chunksAsked += 1;
+    void to.outbox.put({ type: 'chunk', digest }, digest).then(() => (to.chunksAsked -= 1));
   };
 
   for (const listener of parts.listeners) {
@@ -241,8 +279,11 @@ function createManifestShelf(chunks: ChunkStore): (job: JobId) => Promise<Manife
     return manifest.value;
   };
   return (job) => {
-    const manifest = manifests.get(job) ?? read(job);
+    const known = manifests.get(job);
+    if (known !== undefined) return known;
+    const manifest = read(job);
     manifests.set(job, manifest);
+    manifest.catch(() => manifests.delete(job));
     return manifest;
   };
 }

@@ -8,10 +8,15 @@ import { createMemoryChunks } from '../adapters/store/memory-chunks.ts';
 import { createMemoryStore } from '../adapters/store/memory-store.ts';
 import { createMemoryLinks } from '../adapters/net/memory-link.ts';
 import { createRandom } from '../core/prng.ts';
-import { LinkClosedError, type Link } from '../protocol/ports.ts';
+import { LinkClosedError, type ChunkStore, type Link } from '../protocol/ports.ts';
+import type { Verify } from '../protocol/identity.ts';
 import { startHub, type RunningHub } from './hub.ts';
 
 export interface MemoryHub {
+  /** What the hub stores, which survives its death. */
+  readonly chunks: ChunkStore;
+  /** The lines that it reported. */
+  readonly reports: readonly string[];
   dial(): Link;
   running(): RunningHub;
   /** Links break; nothing is saved beyond what the store has. */
@@ -20,10 +25,11 @@ export interface MemoryHub {
   close(): Promise<void>;
 }
 
-export async function createMemoryHub(): Promise<MemoryHub> {
+export async function createMemoryHub({ verify = verifySignature }: { verify?: Verify } = {}): Promise<MemoryHub> {
   const accountKey = await (await ed25519()).generate();
   const store = createMemoryStore();
   const chunks = createMemoryChunks({ digestBytes: sha256Large });
+  const reports: string[] = [];
   let accept: ((link: Link) => void) | undefined;
   let hub: RunningHub | undefined;
   let ends: Link[] = [];
@@ -31,7 +37,7 @@ export async function createMemoryHub(): Promise<MemoryHub> {
   const start = async (): Promise<void> => {
     hub = await startHub({
       identity: await createIdentity({ accountKey }),
-      verify: verifySignature,
+      verify,
       digestOf: sha256Large,
       store,
       chunks,
@@ -48,7 +54,7 @@ export async function createMemoryHub(): Promise<MemoryHub> {
       clock: systemClock,
       random: createRandom(1),
       unixSeconds: () => Math.floor(Date.now() / 1000),
-      report: () => {},
+      report: (line) => reports.push(line),
     });
   };
   const kill = async (): Promise<void> => {
@@ -60,6 +66,8 @@ export async function createMemoryHub(): Promise<MemoryHub> {
   };
   await start();
   return {
+    chunks,
+    reports,
     start,
     kill,
     running: () => {

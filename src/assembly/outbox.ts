@@ -5,36 +5,45 @@
 
 import type { Digest } from '../core/ids.ts';
 import { laneOf, type Message } from '../protocol/messages.ts';
-import type { ChunkStore, Lane } from '../protocol/ports.ts';
+import { LinkClosedError, type ChunkStore, type Lane } from '../protocol/ports.ts';
 
 export interface OutboxSession {
   send(message: Message, tails?: readonly Uint8Array[]): Promise<void>;
 }
 
 export interface Outbox {
-  /** Resolves true when the link took it, false when the link closed first. */
+  /** Resolves false when the link closed first, else true: the link took it, or it was reported as not sendable. */
   put(message: Message, tail?: Digest): Promise<boolean>;
 }
 
-export function createOutbox(session: OutboxSession, chunks: ChunkStore): Outbox {
+export function createOutbox(session: OutboxSession, chunks: ChunkStore, report: (line: string) => void): Outbox {
   const last: Record<Lane, Promise<boolean>> = { control: Promise.resolve(true), bulk: Promise.resolve(true) };
-  const sendOne = async (message: Message, tail: Digest | undefined): Promise<boolean> => {
-    const bytes = tail === undefined ? undefined : await chunks.get(tail);
-    if (tail !== undefined && bytes === undefined) throw new Error(`result ${tail} is missing from the store`);
-    try {
-      await session.send(message, bytes === undefined ? [] : [bytes]);
-      return true;
-    } catch {
-      // The link closed; the machine hears of it by `lost` and decides what to send again.
-      return false;
-    }
+
+  const load = async (message: Message, tail: Digest): Promise<[Message, Uint8Array[]]> => {
+    const bytes = await chunks.get(tail);
+    if (bytes !== undefined) return [message, [bytes]];
+    // It may have gone since it was asked for.
+    if (message.type === 'chunk') return [{ type: 'chunk-missing', digest: message.digest }, []];
+    throw new Error(`${tail} is missing from the store`);
   };
+
+  const sendOne = async (message: Message, tail: Digest | undefined): Promise<boolean> => {
+    try {
+      const [ready, tails] = tail === undefined ? [message, []] : await load(message, tail);
+      await session.send(ready, tails);
+    } catch (error) {
+      // The machine hears of a closed link by `lost` and decides what to send again.
+      if (error instanceof LinkClosedError) return false;
+      report(`${message.type}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    return true;
+  };
+
   return {
     put: (message, tail) => {
       const lane = laneOf(message.type);
-      const sent = last[lane].then(() => sendOne(message, tail));
-      last[lane] = sent.catch(() => false);
-      return sent;
+      last[lane] = last[lane].then(() => sendOne(message, tail));
+      return last[lane];
     },
   };
 }

@@ -1,10 +1,11 @@
 /**
  * Where results come in: the receipt must speak of this very result and carry the volunteer's signature, and the bytes
- * must have the digest that was signed, before they are stored and the machine hears of them.
+ * must have the digest that was signed. Only what the machine would take is stored, and only what it took stays, so
+ * that nobody fills the hub's disk with results that were never lent to them.
  */
 
 import { utf8 } from '../core/bytes.ts';
-import type { AccountId, PeerId } from '../core/ids.ts';
+import type { AccountId, Digest, PeerId } from '../core/ids.ts';
 import type { Verify } from '../protocol/identity.ts';
 import type { LeaseKey, MessageOf } from '../protocol/messages.ts';
 import type { ChunkStore, DigestBytes } from '../protocol/ports.ts';
@@ -14,21 +15,24 @@ export interface ResultDeskParts {
   readonly verify: Verify;
   readonly digestOf: DigestBytes;
   readonly chunks: ChunkStore;
+  /** Whether the machine would take this attempt's result from this peer now. */
+  readonly wants: (from: PeerId, attempt: LeaseKey) => boolean;
+  /** Whether the machine needs these bytes now. */
+  readonly needs: (digest: Digest) => boolean;
+  /** To the machine; `receipt` is the signed statement: exact text, a line break, the signature. */
+  readonly deliver: (from: PeerId, message: MessageOf<'result'>) => void;
 }
 
 export interface ResultDesk {
-  /** The message as the machine takes it: `receipt` is the signed statement, exact text, a line break, the signature. */
-  take(
-    message: MessageOf<'result'>,
-    bytes: Uint8Array,
-    from: { peer: PeerId; account: AccountId },
-  ): Promise<MessageOf<'result'>>;
-  /** Who delivered this attempt; known until it is asked for. */
-  delivererOf(attempt: LeaseKey): PeerId | undefined;
+  take(message: MessageOf<'result'>, bytes: Uint8Array, from: { peer: PeerId; account: AccountId }): Promise<void>;
+  /** The machine let go of these bytes; they are deleted unless it needs them again, or the same are just coming in. */
+  forget(digest: Digest): Promise<void>;
 }
 
-export function createResultDesk({ verify, digestOf, chunks }: ResultDeskParts): ResultDesk {
-  const deliveredBy = new Map<string, PeerId>();
+export function createResultDesk(parts: ResultDeskParts): ResultDesk {
+  const { verify, digestOf, chunks, wants, needs, deliver } = parts;
+  /** How many results with these bytes are being stored. */
+  const arriving = new Map<Digest, number>();
 
   const check = async (message: MessageOf<'result'>, bytes: Uint8Array, account: AccountId): Promise<void> => {
     const receipt = decodeReceipt(message.receipt);
@@ -46,21 +50,32 @@ export function createResultDesk({ verify, digestOf, chunks }: ResultDeskParts):
     }
   };
 
+  const forget = async (digest: Digest): Promise<void> => {
+    if (!needs(digest) && !arriving.has(digest)) await chunks.delete(digest);
+  };
+
   return {
     take: async (message, bytes, { peer, account }) => {
+      // Nothing to keep; the machine tells the volunteer what became of it.
+      if (!wants(peer, message)) return deliver(peer, message);
       await check(message, bytes, account);
-      await chunks.put(message.digest, bytes);
-      const signed = `${message.receipt}\n${message.signature}`;
-      await chunks.put(await digestOf(utf8(signed)), utf8(signed));
-      deliveredBy.set(attemptKey(message), peer);
-      return { ...message, receipt: signed };
+      const receipt = `${message.receipt}\n${message.signature}`;
+      const receiptDigest = await digestOf(utf8(receipt));
+      const { digest } = message;
+      arriving.set(digest, (arriving.get(digest) ?? 0) + 1);
+      let taken = false;
+      try {
+        await chunks.put(digest, bytes);
+        await chunks.put(receiptDigest, utf8(receipt));
+        taken = wants(peer, message);
+        deliver(peer, { ...message, receipt });
+      } finally {
+        const others = (arriving.get(digest) ?? 1) - 1;
+        if (others > 0) arriving.set(digest, others);
+        else arriving.delete(digest);
+        if (!taken) await Promise.all([forget(digest), chunks.delete(receiptDigest)]);
+      }
     },
-    delivererOf: (attempt) => {
-      const peer = deliveredBy.get(attemptKey(attempt));
-      deliveredBy.delete(attemptKey(attempt));
-      return peer;
-    },
+    forget,
   };
 }
-
-const attemptKey = ({ job, unit, attempt }: LeaseKey): string => `${job}/${unit}/${attempt}`;

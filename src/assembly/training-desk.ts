@@ -34,8 +34,8 @@ export interface TrainingDesk {
   lent(job: JobId, to: PeerId, counted: Counted): void;
   initialise(job: JobId): Promise<HubInput>;
   aggregate(effect: Aggregate): Promise<HubInput>;
-  /** `counted` are the counters of the hub's link to the volunteer that delivered. */
-  inspect(effect: Inspect, from: PeerId | undefined, counted: Counted | undefined): Promise<HubInput>;
+  /** `counted` are the counters of the hub's link to the volunteer that delivered; undefined when it is gone. */
+  inspect(effect: Inspect, counted: Counted | undefined): Promise<HubInput>;
 }
 
 /** The outer state after a round, as it stands in the log. */
@@ -108,7 +108,7 @@ export function createTrainingDesk(options: TrainingDeskOptions): TrainingDesk {
         const parameters = await storeArtifact(viewBytes(after.parameters), chunks, digestOf);
         return { type: 'aggregated', job: effect.job, round: effect.round, seat: effect.seat, parameters };
       }),
-    inspect: async (effect, from, counted) => {
+    inspect: async (effect, counted) => {
       const head = { type: 'inspected' as const, job: effect.job, unit: effect.unit, attempt: effect.attempt };
       const bytes = await chunks.get(effect.digest);
       if (bytes === undefined) return { ...head, problem: 'its bytes are missing from the store' };
@@ -119,7 +119,7 @@ export function createTrainingDesk(options: TrainingDeskOptions): TrainingDesk {
       const checked = checkReport(decoded.value.report, plan, effect.seat, started);
       if (!checked.ok) return { ...head, problem: checked.error.text };
       const { trainLoss, validationLoss, steps, tokens, parametersSha256 } = checked.value;
-      const used = from === undefined || counted === undefined ? nothing : traffic.since(effect.job, from, counted);
+      const used = counted === undefined ? nothing : traffic.since(effect.job, effect.from, counted);
       // The hub's end of the link counts the other way round.
       return {
         ...head,

@@ -202,8 +202,6 @@ export class SimHub {
         const { job, round, seat } = effect;
         return this.later(50, { type: 'aggregated', job, round, seat, parameters: this.newArtifact() });
       }
-      case 'close':
-        return this.links.get(effect.peer)?.break();
       case 'forget':
     }
   }

@@ -11,7 +11,8 @@ import type { Json } from '../core/json.ts';
 import type { Random } from '../core/prng.ts';
 import { leaseMsMax, unitFailuresMax } from '../core/limits.ts';
 import type { Manifest } from '../protocol/manifest.ts';
-import type { JobPhase, JobState, Lease, LeaseKey, MessageOf, Seat } from '../protocol/messages.ts';
+import { shortReason, type JobPhase, type JobState, type Lease } from '../protocol/messages.ts';
+import type { LeaseKey, MessageOf, Seat } from '../protocol/messages.ts';
 import {
   applyAttemptFact,
   isSharedBlock,
@@ -148,17 +149,24 @@ export abstract class Coordinator {
 
   // Messages of volunteers
 
+  /** Whether a result of this attempt from this volunteer would be taken now. */
+  wants(member: Member, { unit, attempt }: Omit<LeaseKey, 'job'>): boolean {
+    const record = this.attemptOf(member, unit, attempt);
+    if (record === undefined) return false;
+    return this.open.has(keyOf(unit, attempt)) || (mayReturn(record) && this.mayJoin(unit, attempt, member));
+  }
+
   takeResult(member: Member, message: MessageOf<'result'>, receipt: Digest, now: number): void {
     const { unit, attempt, digest } = message;
     const record = this.attemptOf(member, unit, attempt);
     if (record === undefined) return this.settle(member, message, false, 0);
-    const lease = this.open.get(keyOf(unit, attempt));
-    if (lease === undefined && !(mayReturn(record) && this.mayJoin(unit, attempt, member))) {
+    if (!this.wants(member, message)) {
       // A copy after a reconnect, or a result that nobody waits for any more.
       const accepted = record.state === 'agreed';
       if (record.state !== 'done') this.settle(member, message, accepted, accepted ? this.manifest.price : 0);
       return;
     }
+    const lease = this.open.get(keyOf(unit, attempt));
     if (lease !== undefined) {
       this.learn(member, now - Math.max(lease.leasedAt, member.lastReturn));
       this.close(lease);
@@ -214,7 +222,7 @@ export abstract class Coordinator {
   finish(phase: 'done' | 'failed' | 'cancelled', reason: string | null, now: number): void {
     if (!this.isActive) return;
     this.finishing(now);
-    this.note({ type: 'finished', phase, reason });
+    this.note({ type: 'finished', phase, reason: reason === null ? null : shortReason(reason) });
     const leases = [...this.open.values()];
     this.revoke(leases);
     for (const lease of leases) this.end(lease, 'revoked', now);

@@ -3,7 +3,7 @@ import { jobOfManifest, type JobId } from '../core/ids.ts';
 import { verifyLedger } from './credit.ts';
 import { sampleManifest } from './sample-manifests.ts';
 import type { Lease } from '../protocol/messages.ts';
-import { accountNamed, digestNamed, jobOne, submitterAccount, TestHub } from './test-hub.ts';
+import { accountNamed, digestNamed, jobOne, peerNamed, submitterAccount, TestHub } from './test-hub.ts';
 
 const units = (count: number, replicas = 1, unitSeconds = 10) =>
   sampleManifest({ units: count, replicas, unitSeconds }, submitterAccount);
@@ -67,7 +67,9 @@ describe('one unit', () => {
       .finish('a1', { ...lease, attempt: 2 }, 'f1')
       .finish('a1', { ...lease, unit: 7 }, 'f1');
     expect(hub.facts('result')).toHaveLength(0);
-    expect(hub.taken('forget').length).toBe(3);
+    expect(hub.hub.wants(peerNamed('a2'), lease)).toBe(false);
+    expect(hub.hub.wants(peerNamed('a1'), { ...lease, attempt: 2 })).toBe(false);
+    expect(hub.hub.wants(peerNamed('a1'), lease)).toBe(true);
     hub.finish('a1', lease, 'f1').finish('a1', lease, 'f1');
     expect(hub.facts('result')).toHaveLength(1);
     expect(hub.facts('credited', 'pool')).toHaveLength(1);

@@ -6,9 +6,11 @@
  */
 
 import { present } from '../core/assert.ts';
+import { utf8 } from '../core/bytes.ts';
 import { sha256Text } from '../core/hash.ts';
 import { isJobId, manifestOfJob, type AccountId, type Digest, type JobId, type PeerId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
+import { headerBytesMax } from '../core/limits.ts';
 import type { Random } from '../core/prng.ts';
 import { artifactsOf, type Manifest } from '../protocol/manifest.ts';
 import { digestsPerMessageMax } from '../protocol/artifact.ts';
@@ -46,6 +48,10 @@ export interface HubMachine {
   receive(input: HubInput, now: number): HubStep;
   /** To be called about every `heartbeatMs`; does what time alone brings about. */
   tick(now: number): HubStep;
+  /** Whether this attempt's result would be taken from this peer now; others are given in without bytes stored. */
+  wants(from: PeerId, attempt: LeaseKey): boolean;
+  /** Whether a job needs these bytes now. */
+  needs(digest: Digest): boolean;
   /** A stream's durable state (`pool` or a job's id), equal to the fold of its facts; for `Store.snapshot`. */
   snapshot(stream: string): Json;
   /** The live state behind `snapshot`, to look at and not to change. */
@@ -110,8 +116,9 @@ export function restoreHub(
 
 /** Waiting volunteers that are offered work when a little of it turns up; a tick asks all of them. */
 const offersPerStepMax = 16;
-/** Jobs in one answer to `list-jobs`, the newest last. */
+/** Jobs in one answer to `list-jobs`, and the bytes of a header that they may take. */
 const jobsListedMax = 100;
+const jobsListedBytesMax = headerBytesMax - 1024;
 
 class Hub implements HubMachine {
   private readonly options: HubOptions;
@@ -156,6 +163,14 @@ class Hub implements HubMachine {
     this.standingDue.clear();
     return this.endStep(now);
   }
+
+  readonly wants: HubMachine['wants'] = (from, attempt) => {
+    const member = this.members.get(from);
+    if (member === undefined || this.isExcluded(member.account)) return false;
+    return this.coordinators.get(attempt.job)?.wants(member, attempt) ?? false;
+  };
+
+  readonly needs: HubMachine['needs'] = (digest) => this.needed.has(digest);
 
   snapshot(stream: string): Json {
     if (stream === poolStream) return poolSnapshot(this.pool);
@@ -264,11 +279,7 @@ class Hub implements HubMachine {
       case 'cancel':
         return this.cancel(member, message.job, now);
       case 'list-jobs': {
-        const jobs = [...this.coordinators.values()].slice(-jobsListedMax).map((coordinator) => {
-          const { type: _type, round: _round, report: _report, ...state } = coordinator.state();
-          return state;
-        });
-        return this.send(member, { type: 'jobs', jobs });
+        return this.send(member, { type: 'jobs', jobs: listJobs([...this.coordinators.values()]) });
       }
       default:
         return this.refuse(member, message.type, 'a hub does not take this message');
@@ -317,14 +328,10 @@ class Hub implements HubMachine {
   private takeResult(member: Member, message: MessageOf<'result'>, now: number): void {
     const coordinator = this.coordinators.get(message.job);
     if (coordinator !== undefined && !this.isExcluded(member.account)) {
-      coordinator.takeResult(member, message, sha256Text(message.receipt), now);
-    } else {
-      const { job, unit, attempt } = message;
-      this.send(member, { type: 'settled', job, unit, attempt, agreed: false, credit: 0 });
+      return coordinator.takeResult(member, message, sha256Text(message.receipt), now);
     }
-    // What no coordinator wanted to keep need not be kept.
-    if (!this.needed.has(message.digest))
-      this.effects.push({ type: 'forget', job: message.job, digest: message.digest });
+    const { job, unit, attempt } = message;
+    this.send(member, { type: 'settled', job, unit, attempt, agreed: false, credit: 0 });
   }
 
   private takeProgress(member: Member, leases: readonly (LeaseKey & { done: number })[], now: number): void {
@@ -341,6 +348,9 @@ class Hub implements HubMachine {
     if (member === undefined) return;
     const { job, manifest, missing } = input;
     if (this.coordinators.has(job)) return this.watchers.watch(member.peer, { job, have: [] });
+    const objection =
+      manifest === undefined ? undefined : objectionTo(manifest, member.account, input.unixSeconds, this.draining);
+    if (objection !== undefined) return this.refuse(member, `submit ${job}`, objection);
     if (manifest === undefined || missing.length > 0) {
       const digests = missing.length > 0 ? missing : [manifestOfJob(job)];
       for (let start = 0; start < digests.length; start += digestsPerMessageMax) {
@@ -348,8 +358,6 @@ class Hub implements HubMachine {
       }
       return;
     }
-    const objection = objectionTo(manifest, member.account, input.unixSeconds, this.draining);
-    if (objection !== undefined) return this.refuse(member, 'submit', objection);
     this.records.push({ stream: job, fact: { type: 'submitted', manifest, signature: input.signature } as Json });
     const coordinator =
       manifest.program === 'train'
@@ -557,6 +565,19 @@ class Hub implements HubMachine {
     this.needed.delete(digest);
     this.effects.push({ type: 'forget', job, digest });
   }
+}
+
+/** The newest jobs, as many as fit one message, the newest last. */
+function listJobs(coordinators: readonly Coordinator[]): MessageOf<'jobs'>['jobs'] {
+  const jobs: MessageOf<'jobs'>['jobs'] = [];
+  let bytes = 0;
+  for (const coordinator of coordinators.slice(-jobsListedMax).toReversed()) {
+    const { type: _type, round: _round, report: _report, ...state } = coordinator.state();
+    bytes += utf8(JSON.stringify(state)).byteLength + 1;
+    if (bytes > jobsListedBytesMax) break;
+    jobs.push(state);
+  }
+  return jobs.toReversed();
 }
 
 function restoreCoordinator(

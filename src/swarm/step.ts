@@ -23,8 +23,8 @@ export type HubInput =
   | { readonly type: 'lost'; readonly peer: PeerId }
   /**
    * Any message of a volunteer or submitter except `submit` and those that the driver answers itself (hello, prove,
-   * ping, pong, chunk-get, chunk, chunk-missing). For `result` the tail already lies in the chunk store under `digest`
-   * and `receipt` is the digest of the checked receipt's text.
+   * ping, pong, chunk-get, chunk, chunk-missing). A `result` that the hub `wants` comes in when its tail and its checked
+   * receipt lie in the chunk store; `receipt` is then the text that is stored.
    */
   | { readonly type: 'message'; readonly from: PeerId; readonly message: Message }
   /**
@@ -127,8 +127,7 @@ export type HubEffect =
       readonly contributions: readonly Contribution[];
     }
   /** Hold the report at the head of a training result against what the seat was lent and give back `inspected`. */
-  | ({ readonly type: 'inspect'; readonly digest: Digest; readonly seat: Seat } & LeaseKey)
-  | { readonly type: 'close'; readonly peer: PeerId; readonly reason: string };
+  | ({ readonly type: 'inspect'; readonly from: PeerId; readonly digest: Digest; readonly seat: Seat } & LeaseKey);
 
 export interface HubStep {
   readonly records: readonly FactRecord[];

@@ -261,10 +261,10 @@ export class TrainingCoordinator extends Coordinator {
     for (let seat = 0; seat < this.workers; seat++) {
       const unit = this.unitOf(seat);
       for (const attempt of this.record.table.units[unit]?.results ?? []) {
-        const { digest, state } = attemptAt(this.record.table, unit, attempt);
+        const { peer, digest, state } = attemptAt(this.record.table, unit, attempt);
         if (digest === undefined || (state !== 'done' && state !== 'agreed')) continue;
         this.context.hold(digest);
-        if (state === 'done') this.askInspection(unit, attempt, digest);
+        if (state === 'done') this.askInspection(unit, attempt, peer, digest);
       }
     }
     if (this.record.stage === 'aggregating') this.askAggregation();
@@ -373,14 +373,14 @@ export class TrainingCoordinator extends Coordinator {
   }
 
   protected resultCame(unit: number, attempt: number): void {
-    const { digest } = attemptAt(this.record.table, unit, attempt);
-    if (digest !== undefined) this.askInspection(unit, attempt, digest);
+    const { peer, digest } = attemptAt(this.record.table, unit, attempt);
+    if (digest !== undefined) this.askInspection(unit, attempt, peer, digest);
   }
 
   /** With what the seat was lent, for the report to be held against. */
-  private askInspection(unit: number, attempt: number, digest: Digest): void {
+  private askInspection(unit: number, attempt: number, from: PeerId, digest: Digest): void {
     const seat = this.describeSeat(unit % this.workers, false);
-    this.context.effect({ type: 'inspect', job: this.job, unit, attempt, digest, seat });
+    this.context.effect({ type: 'inspect', job: this.job, unit, attempt, from, digest, seat });
   }
 
   protected leaseGone(unit: number, why: EndReason, now: number): void {
