@@ -191,6 +191,14 @@ async function listen(server: Server | TlsServer, port: number, host: string): P
   return typeof address === 'object' && address !== null ? address.port : port;
 }
 
+/** Rejects with the reason where this port cannot be had, for whoever has costly things to do before it listens. */
+export async function checkPort(port: number, host: string): Promise<void> {
+  const server = createServer();
+  await listen(server, port, host);
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+}
+
 function explain(error: Error, port: number, host: string): Error {
   if (isSystemError(error, 'EADDRINUSE')) {
     return new InputError(`port ${port} is taken: stop the program that has it, or choose another with --port`);

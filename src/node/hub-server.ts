@@ -22,7 +22,7 @@ import { createSignalToken, signalKey } from '../protocol/signal-token.ts';
 import { protocolVersion } from '../protocol/versions.ts';
 import type { HubView } from '../swarm/hub.ts';
 import { openFileChunks } from './file-chunks.ts';
-import { answerJson, startHttpServer } from './http-server.ts';
+import { answerJson, checkPort, startHttpServer } from './http-server.ts';
 import { loadAccountKeyFile } from './identity-file.ts';
 import { lockDataFolder } from './lock-file.ts';
 import { installRtcGlobals } from './net/rtc-globals.ts';
@@ -56,6 +56,8 @@ export interface HubServer {
 const iceServersDefault: NonNullable<HubServerOptions['iceServers']> = [];
 
 export async function startHubServer(options: HubServerOptions): Promise<HubServer> {
+  // A taken port is told before a database is made for nothing.
+  await checkPort(options.port, options.host);
   await mkdir(options.data, { recursive: true });
   const lock = await lockDataFolder(options.data);
   const cleanup: (() => Promise<void> | void)[] = [() => lock.release()];
