@@ -18,7 +18,9 @@ interface Ended {
 
 /** Runs Node in the repository's folder, where programs find `tabswarm` by its name. */
 function runNode(words: readonly string[], data: string): Promise<Ended> {
-  const running = spawn(process.execPath, words, { cwd: root, env: { ...process.env, TABSWARM_DATA: data } });
+  // The test runner asks for colours, which would stand between what is looked for.
+  const env = { ...process.env, TABSWARM_DATA: data, FORCE_COLOR: '0' };
+  const running = spawn(process.execPath, words, { cwd: root, env });
   const written = { stdout: '', stderr: '' };
   for (const stream of ['stdout', 'stderr'] as const)
     running[stream].setEncoding('utf8').on('data', (text: string) => (written[stream] += text));

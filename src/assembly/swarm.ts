@@ -134,7 +134,8 @@ export async function openSwarm(parts: SwarmParts): Promise<Swarm> {
     submit,
     submitFile,
     map: (job, values, options) => mapValues(job, values, options, submit),
-    jobs: () => submitter.list(),
+    // Hubs say the newest last.
+    jobs: async () => (await submitter.list()).toReversed(),
     cancel: (job) => submitter.cancel(job),
     submitter,
     prepareOptions,
