@@ -205,6 +205,21 @@ describe('a hub, volunteers and a submitter', () => {
     await expect.poll(() => tab.view().held).toBe(0);
   });
 
+  it('let nobody cancel another account’s job, and say so', async () => {
+    const hub = await open();
+    await volunteer(
+      hub,
+      computeWith(() => new Promise<Bytes>(() => {})),
+    );
+    const running = await (await submitter(hub)).submit(job(4, 1), { files });
+    await expect.poll(() => running.state()?.state).toBe('running');
+    const stranger = await submitter(hub);
+    const watched = stranger.submitter.watch(running.id, 4);
+    watched.cancel();
+    await expect(watched.finished).rejects.toThrow('only the account that submitted a job may cancel it');
+    expect(running.state()?.state).toBe('running');
+  });
+
   it('return leases at once when a volunteer pauses, and another finishes the job', async () => {
     const hub = await open();
     const stuck = await volunteer(

@@ -35,7 +35,7 @@ export interface AcceptedUnit {
   readonly by: MessageOf<'unit-accepted'>['by'];
 }
 
-/** The hub would not take the job. */
+/** The hub would not take the job, or not cancel it. */
 export class JobRefusedError extends Error {
   override readonly name = 'JobRefusedError';
 }
@@ -77,6 +77,8 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
   const listers: ((jobs: MessageOf<'jobs'>['jobs']) => void)[] = [];
   /** Jobs that nobody wants any more, until the hub has said that they ended: it may be away, or not have them yet. */
   const cancelling = new Set<JobId>();
+  /** Jobs of this submitter's own: a hub that refuses to cancel one of them does not have it yet. */
+  const own = new Set<JobId>();
   let tail: Uint8Array | undefined;
 
   const give = (input: SubmitterInput): void => {
@@ -118,8 +120,16 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
     handles.get(job)?.accepted({ unit, digest, by, bytes: new Uint8Array(bytes) });
   };
 
+  const cancelRefused = (reason: string): void => {
+    const job = [...cancelling].find((one) => !own.has(one));
+    if (job === undefined) return;
+    cancelling.delete(job);
+    handles.get(job)?.failed(new JobRefusedError(reason));
+  };
+
   const receive = (message: Parameters<Parameters<Session['onMessage']>[0]>[0], tails: readonly Uint8Array[]): void => {
     if (exchange.receive(message, tails)) return;
+    if (message.type === 'refused' && message.what === 'cancel') return cancelRefused(message.reason);
     if (message.type !== 'unit-accepted') return give({ type: 'message', message });
     // Results are hashed before anyone sees them: the hub may be a stranger too.
     const bytes = tails[0] ?? new Uint8Array(0);
@@ -198,11 +208,14 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
       for (const [digest, bytes] of chunks) offered.set(digest, bytes);
       const signature = await parts.identity.signAsAccount('manifest', manifestBytes);
       signal?.throwIfAborted();
+      own.add(job);
       const handle = follow(job);
       give({ type: 'submit', job, signature, units: manifest.units });
       signal?.addEventListener('abort', () => handle.handle.cancel(), { once: true });
       const release = (): void => {
         for (const digest of chunks.keys()) offered.delete(digest);
+        own.delete(job);
+        cancelling.delete(job);
       };
       handle.handle.finished.then(release, release);
       return handle.handle;
