@@ -21,7 +21,7 @@ test('a tab closed in the middle of a round: the others go on, learn, and end wi
   const hub = await stage.hub();
   const folder = await stage.folder();
   const out = join(folder, 'out');
-  const [rounds, innerSteps] = [6, 12];
+  const [rounds, innerSteps] = [4, 12];
   const config = await writeTraining(folder, { name: 'closed', workers: 3, rounds, innerSteps });
   const [closing, staying] = await openTabs(stage, hub.url, 3);
   if (closing === undefined || staying === undefined) throw new Error('three tabs were opened');
@@ -37,13 +37,15 @@ test('a tab closed in the middle of a round: the others go on, learn, and end wi
 
   const checkpoint = await readCheckpoint(out);
   expect(summary.parameters).toBe(checkpoint.parameters.length);
-  const digests = summary.workers.map(({ parametersSha256 }) => parametersSha256);
-  expect(digests.filter((digest) => digest !== null)).toEqual([checkpoint.sha256, checkpoint.sha256]);
-
   const metrics = await readMetrics(out, rounds);
+  // Two tabs are left; where the closed one was to measure the end, one of them has done that seat's part too.
+  const digests = summary.workers.flatMap(({ parametersSha256 }) => parametersSha256 ?? []);
+  expect(digests.length).toBe(metrics.at(-1)?.contributors);
+  expect(digests.length).toBeGreaterThanOrEqual(2);
+  expect(new Set(digests)).toEqual(new Set([checkpoint.sha256]));
   expect(metrics[0]).toMatchObject({ step: 0, contributors: 3 });
   expect(metrics.at(-2)).toMatchObject({ contributors: 2 });
-  expect(metrics.at(-1)).toMatchObject({ step: rounds * innerSteps, contributors: 2 });
+  expect(metrics.at(-1)).toMatchObject({ step: rounds * innerSteps });
   const [start, end] = [metrics[0]?.validationLoss ?? 0, metrics.at(-1)?.validationLoss ?? Infinity];
   // A network that has learned nothing spreads its belief over 256 bytes.
   expect(start).toBeCloseTo(Math.log(256), 1);
@@ -85,7 +87,7 @@ test('a hub killed in the middle of a training: it goes on where it was and no r
   const hub = await stage.hub();
   const folder = await stage.folder();
   const out = join(folder, 'out');
-  const [rounds, innerSteps] = [5, 12];
+  const [rounds, innerSteps] = [4, 12];
   const config = await writeTraining(folder, { name: 'killed', workers: 2, rounds, innerSteps });
   const [tab] = await openTabs(stage, hub.url, 2);
   if (tab === undefined) throw new Error('two tabs were opened');

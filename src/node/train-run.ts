@@ -3,13 +3,14 @@
  * end the checkpoint and the plot of the losses. The command and the demo both come through here.
  */
 
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { prepareTrainJob } from '../assembly/job.ts';
 import type { Swarm } from '../assembly/swarm.ts';
 import { copyBytes } from '../core/bytes.ts';
 import { expectInput, InputError } from '../core/result.ts';
 import { denseBytes } from '../learning/aggregate.ts';
+import { validationStart } from '../learning/batches.ts';
 import { bigramLoss } from '../learning/bigram.ts';
 import { encodeConfig, encodeLlama } from '../models/llama-checkpoint.ts';
 import { parseJobFile, type TrainJobFile } from '../protocol/job-file.ts';
@@ -69,15 +70,15 @@ export async function readTrainFile(path: string): Promise<{ file: TrainJobFile;
 export async function runTraining(options: TrainRunOptions): Promise<TrainSummary> {
   const { swarm, file, folder, out } = options;
   const started = performance.now();
-  const prepared = await prepareTrainJob(
-    file,
-    (path) => readInput(resolve(folder, path)),
-    swarm.prepareOptions({ where: options.where }),
-  );
+  const texts: Buffer[] = [];
+  const read = async (path: string): Promise<Buffer<ArrayBuffer>> => {
+    const text = await readInput(resolve(folder, path));
+    texts.push(text);
+    return text;
+  };
+  const prepared = await prepareTrainJob(file, read, swarm.prepareOptions({ where: options.where }));
   const plan = prepared.manifest.train;
-  await mkdir(join(out, 'checkpoint'), { recursive: true });
-  const metrics = join(out, 'metrics.jsonl');
-  await writeFile(metrics, '');
+  const metrics = await openOutput(out);
 
   const handle = await swarm.submitter.submit(prepared, options.signal);
   const points: LossPoint[] = [];
@@ -88,21 +89,22 @@ export async function runTraining(options: TrainRunOptions): Promise<TrainSummar
     const step = Math.min(plan.steps, round.round * plan.method.innerSteps);
     points.push({ round: round.round, step, trainLoss: round.trainLoss, validationLoss: round.validationLoss });
     written = written.then(() => appendFile(metrics, `${JSON.stringify({ step, ...round })}\n`));
+    // A full disk is told at the end; what is trained meanwhile is not thrown away.
+    written.catch(() => {});
     options.onRound?.(round);
   });
   const ended = await handle.finished;
   await written;
 
-  const tokens = await readAllFiles(file, folder);
-  const validationStart = tokens.byteLength - Math.floor(tokens.byteLength * plan.validation);
-  const bigram = bigramLoss(tokens, validationStart, plan.model.vocabulary);
+  const bigram = bigramLoss(Buffer.concat(texts), validationStart(plan), plan.model.vocabulary);
+  if (points.length > 0)
+    await writeFile(join(out, 'loss.svg'), plotLosses({ title: file.name, points, bigramLoss: bigram }));
   const report = ended.report;
   const parameters = report === undefined ? undefined : await swarm.submitter.read(report.parameters);
   if (parameters !== undefined) {
     const vector = new Float32Array(copyBytes(parameters).buffer);
     await writeFile(join(out, 'checkpoint', 'model.safetensors'), encodeLlama(plan.model, vector));
     await writeFile(join(out, 'checkpoint', 'config.json'), encodeConfig(plan.model));
-    await writeFile(join(out, 'loss.svg'), plotLosses({ title: file.name, points, bigramLoss: bigram }));
   }
   return {
     job: handle.job,
@@ -127,6 +129,14 @@ export async function runTraining(options: TrainRunOptions): Promise<TrainSummar
   };
 }
 
-async function readAllFiles(file: TrainJobFile, folder: string): Promise<Buffer> {
-  return Buffer.concat(await Promise.all(file.data.files.map((path) => readFile(resolve(folder, path)))));
+/** Makes the folder and an empty `metrics.jsonl`, whose path it gives. */
+async function openOutput(out: string): Promise<string> {
+  const metrics = join(out, 'metrics.jsonl');
+  try {
+    await mkdir(join(out, 'checkpoint'), { recursive: true });
+    await writeFile(metrics, '');
+  } catch (error) {
+    throw new InputError(`--out ${out}: cannot be written: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return metrics;
 }
