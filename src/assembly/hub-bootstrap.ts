@@ -9,7 +9,10 @@ export async function fetchBootstrap(address: Extract<HubAddress, { kind: 'url' 
   try {
     response = await fetch(address.bootstrap, { cache: 'no-store' });
   } catch {
-    throw new LinkClosedError(`no hub answers at ${address.url}; is it running, and is the address right?`);
+    const mend = address.url.startsWith('https:')
+      ? 'is it running, is the address right, and is its certificate trusted here (NODE_EXTRA_CA_CERTS in Node)?'
+      : 'is it running, and is the address right?';
+    throw new LinkClosedError(`no hub answers at ${address.url}; ${mend}`);
   }
   if (response.status >= 500) throw new LinkClosedError(`the hub at ${address.url} answers with ${response.status}`);
   if (!response.ok)

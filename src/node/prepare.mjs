@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withLock } from './lock.mjs';
@@ -55,6 +55,10 @@ export async function ensureInstalled() {
   if (isInstalled(root)) return;
   await withLock(join(toolingFolder, 'install.lock'), () => {
     if (isInstalled(root)) return;
+    // `npm ci` empties the folder first, and through a link that would be somebody else's.
+    if (lstatSync(join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink()) {
+      throw new PrepareError('node_modules is a link to another folder, which npm ci would empty: remove the link');
+    }
     tell('installing packages (npm ci) ...');
     const [command, ...before] = npmCommand();
     // The development packages are needed too: the site is built here and the demo drives a browser. The level is

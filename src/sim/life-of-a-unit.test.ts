@@ -1,3 +1,5 @@
+/** The trace of one unit's life passes the stations of the house in order; the walk in `src/README.md` names the same. */
+
 import { expect, it } from 'vitest';
 import { scenarios } from './scenarios.ts';
 import { simulate } from './simulate.ts';

@@ -4,7 +4,14 @@ const ipv4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
 
 export const loopbackBlock = '127.0.0.0/8';
 
-/** The /24 of an IPv4 or the /48 of an IPv6 address, one name for all loopback addresses, or `unknown`. */
+/** Private IPv4 (RFC 1918): a network whose machines all came by the operator's own invitation. */
+const isPrivate = ([first, second]: readonly number[]): boolean =>
+  first === 10 || (first === 192 && second === 168) || (first === 172 && (second ?? 0) >= 16 && (second ?? 0) < 32);
+
+/**
+ * The /24 of an IPv4 or the /48 of an IPv6 address, one name for all loopback addresses, or `unknown`. A private IPv4
+ * address is a block of its own: in a home or a class all share one /24, and a second opinion could never be had.
+ */
 export function addressBlockOf(address: string | undefined | null): string {
   if (address === undefined || address === null) return 'unknown';
   const text = address
@@ -14,8 +21,10 @@ export function addressBlockOf(address: string | undefined | null): string {
     .replace(/%.*$/, '');
   const four = ipv4.exec(text);
   if (four !== null) {
-    if (four.slice(1).some((part) => Number(part) > 255)) return 'unknown';
-    return four[1] === '127' ? loopbackBlock : `${four[1]}.${four[2]}.${four[3]}.0/24`;
+    const parts = four.slice(1).map(Number);
+    if (parts.some((part) => part > 255)) return 'unknown';
+    if (parts[0] === 127) return loopbackBlock;
+    return isPrivate(parts) ? `${parts.join('.')}/32` : `${parts.slice(0, 3).join('.')}.0/24`;
   }
   if (!/^[0-9a-f:]+$/.test(text) || !text.includes(':')) return 'unknown';
   if (text === '::1') return loopbackBlock;
