@@ -24,6 +24,10 @@ export const unitsPerJobMax = 1_000_000;
 export const replicasMax = 16;
 /** A unit that failed on this many volunteers fails its job: it is the job's fault, not theirs. */
 export const unitFailuresMax = 3;
+/** Credit for one attempt: sums of many stay exact, so that no job drowns what others earned. */
+export const priceMax = 1_000_000;
+/** f32 parameters of a trained model: the hub holds them several times over, and names their chunks in one header. */
+export const trainedBytesMax = 512 * 1024 * 1024;
 /** The shortest and longest time that a volunteer may hold a unit. */
 export const leaseMsMin = 5_000;
 export const leaseMsMax = 3_600_000;

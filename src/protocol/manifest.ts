@@ -5,7 +5,7 @@
 
 import { parseJson, v, accountId, digest, finite, fraction, positive, shortText, whole } from '../core/schema.ts';
 import { fromUtf8, utf8, type Bytes } from '../core/bytes.ts';
-import { chunkBytesMax, replicasMax, resultBytesMax, unitsPerJobMax } from '../core/limits.ts';
+import { chunkBytesMax, leaseMsMax, priceMax, replicasMax, resultBytesMax, unitsPerJobMax } from '../core/limits.ts';
 import { ok, problem, type Result } from '../core/result.ts';
 import { artifactSchema, checkArtifact } from './artifact.ts';
 
@@ -149,10 +149,10 @@ const common = {
   /** Seconds since 1970 after which nobody should start it. */
   expires: whole(0, Number.MAX_SAFE_INTEGER),
   /** Credit for each accepted attempt. */
-  price: positive,
+  price: v.pipe(positive, v.maxValue(priceMax)),
   units: whole(1, unitsPerJobMax),
   verify: verifySchema,
-  limits: v.strictObject({ unitSeconds: positive }),
+  limits: v.strictObject({ unitSeconds: v.pipe(positive, v.maxValue(leaseMsMax / 1000)) }),
 };
 
 export const manifestSchema = v.variant('program', [

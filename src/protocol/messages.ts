@@ -43,7 +43,7 @@ export type Role = v.InferOutput<typeof roleSchema>;
 /** What a volunteer shows of its machine. */
 export const deviceSchema = v.strictObject({
   /** Vendor, architecture and browser engine, e.g. `google swiftshader chromium`; what receipts name. */
-  deviceClass: shortText,
+  deviceClass: v.pipe(v.string(), v.maxLength(200)),
   fallback: v.boolean(),
   features: v.pipe(v.array(shortText), v.maxLength(64)),
   /** Largest storage binding and buffer in bytes. */

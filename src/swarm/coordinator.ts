@@ -207,7 +207,10 @@ export abstract class Coordinator {
 
   releaseLease(member: Member, { unit, attempt }: LeaseKey, now: number): void {
     const lease = this.open.get(keyOf(unit, attempt));
-    if (lease !== undefined && lease.member === member) this.end(lease, 'released', now);
+    if (lease === undefined || lease.member !== member) return;
+    // Each lease is a fact in the log for good: who only takes and gives back gets units more and more rarely.
+    slowDown(member, now);
+    this.end(lease, 'released', now);
   }
 
   /** The deadline has passed: the unit goes to somebody else, and the volunteer is told to stop. */

@@ -8,6 +8,7 @@ import { elementBytes, type Manifest } from '../protocol/manifest.ts';
 import { leaseMsMax, leaseMsMin, unitSecondsDefault } from '../core/limits.ts';
 
 export interface Question {
+  /** How many more it can take; none where this is not above zero. */
   readonly slots: number;
   /** Leases that the volunteer holds already. */
   readonly held: number;
@@ -34,7 +35,7 @@ export function planBatch(question: Question): number {
 
 type Rule = (question: Question) => number | undefined;
 
-const nothingToDo: Rule = ({ slots, undealt }) => (slots === 0 || undealt === 0 ? 0 : undefined);
+const nothingToDo: Rule = ({ slots, undealt }) => (slots <= 0 || undealt === 0 ? 0 : undefined);
 
 /** A stranger's speed is found out with one unit. */
 const probeStranger: Rule = ({ unitMs, held }) => (unitMs === undefined ? (held === 0 ? 1 : 0) : undefined);

@@ -10,7 +10,8 @@
 import { present } from '../core/assert.ts';
 import type { AccountId, Digest, JobId, PeerId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
-import { reconnectMsMax } from '../core/limits.ts';
+import { chunkBytesMax, headerBytesMax, reconnectMsMax, resultBytesMax, trainedBytesMax } from '../core/limits.ts';
+import { llamaLayout } from '../models/llama-parameters.ts';
 import type { Artifact } from '../protocol/artifact.ts';
 import type { ManifestOf } from '../protocol/manifest.ts';
 import type { JobState, RoundReport, Seat, TrainReport } from '../protocol/messages.ts';
@@ -71,7 +72,27 @@ export function checkTraining(manifest: ManifestOf<'train'>): string | undefined
   if (manifest.units !== units)
     return `manifest: a training of these rounds and workers has ${units} units, not ${manifest.units}`;
   if (manifest.verify.replicas !== 1) return 'manifest: verify.replicas must be 1 for training';
-  return undefined;
+  return checkSizes(manifest);
+}
+
+/** Bytes of a chunk's digest and of a worker's report in a header, and of what else a job's state says. */
+const chunkTextBytes = 67;
+const workerTextBytes = 200;
+const stateTextBytes = 16 * 1024;
+
+/** The hub holds the parameters, a seat returns as many numbers, and the job's state names chunks and workers. */
+function checkSizes({ train }: ManifestOf<'train'>): string | undefined {
+  const { elements } = llamaLayout(train.model);
+  const bytes = 4 * elements;
+  if (bytes > trainedBytesMax) return `manifest: model: ${bytes} bytes of parameters, the most is ${trainedBytesMax}`;
+  const { name, compress, workers } = train.method;
+  const returned = elements * (compress === 'uint8' && name !== 'solo' ? 1 : 4) + chunkBytesMax;
+  if (returned > resultBytesMax) {
+    return `manifest: a seat returns ${returned} bytes, the most is ${resultBytesMax}; take a smaller model, or diloco with compress uint8`;
+  }
+  const text = chunkTextBytes * Math.ceil(bytes / chunkBytesMax) + workerTextBytes * workers + stateTextBytes;
+  if (text <= headerBytesMax) return undefined;
+  return `manifest: ${workers} workers with ${bytes} bytes of parameters do not fit one report; take fewer workers`;
 }
 
 export const newTrainRecord = (manifest: ManifestOf<'train'>, signature: string): TrainRecord => ({
@@ -415,6 +436,10 @@ export class TrainingCoordinator extends Coordinator {
 
   protected finishing(now: number): void {
     for (const { result } of this.contributions()) this.context.release(this.job, result);
+    for (let seat = 0; seat < this.workers; seat++) {
+      for (const { state, digest } of this.record.table.units[this.unitOf(seat)]?.attempts ?? [])
+        if (state === 'done' && digest !== undefined) this.context.release(this.job, digest);
+    }
     for (const holder of this.holders) if (holder !== undefined) this.vacate(holder, now);
     this.candidates.clear();
   }

@@ -4,6 +4,7 @@
  */
 
 import type { AccountId, JobId } from '../core/ids.ts';
+import { leasesPerMessageMax } from '../core/limits.ts';
 import type { Json } from '../core/json.ts';
 import type { Manifest } from '../protocol/manifest.ts';
 import { attemptAt, newUnitTable, unitAt, type Unit, type UnitTable } from './attempts.ts';
@@ -151,7 +152,7 @@ export class UnitsCoordinator extends Coordinator {
     if (!this.isActive || !this.canServe(member)) return 0;
     if (this.undealt === 0) return this.dealAgain(member, now);
     const count = planBatch({
-      slots: member.slots,
+      slots: Math.min(member.slots, leasesPerMessageMax - member.leases.size),
       held: member.leases.size,
       undealt: this.undealt,
       unitMs: this.unitMsOf(member),

@@ -14,7 +14,8 @@ const unitsUnderWayMax = 16;
 interface Watch {
   readonly peer: PeerId;
   readonly followed: FollowedJob;
-  readonly have: Set<number>;
+  /** Units that it has, as runs [first, end) in rising order that do not touch. */
+  readonly have: readonly (readonly [number, number])[];
   /** The next in the job's order of acceptance. */
   cursor: number;
   stateDue: boolean;
@@ -48,10 +49,7 @@ export class Watchers {
   watch(peer: PeerId, { job, have }: Pick<MessageOf<'watch'>, 'job' | 'have'>): void {
     const followed = this.jobs.get(job);
     if (followed === undefined) return;
-    const units = new Set<number>();
-    const count = followed.coordinator.manifest.units;
-    for (const [first, length] of have) for (let i = first; i < Math.min(count, first + length); i++) units.add(i);
-    const watch: Watch = { peer, followed, have: units, cursor: 0, stateDue: false };
+    const watch: Watch = { peer, followed, have: mergeRuns(have), cursor: 0, stateDue: false };
     followed.watches.set(peer, watch);
     // What was reported while this peer was away; rounds that close from now on are sent as they close.
     for (const message of followed.coordinator.past()) this.effect({ type: 'send', to: peer, message });
@@ -79,7 +77,10 @@ export class Watchers {
   }
 
   delivered(peer: PeerId): void {
-    this.underWay.set(peer, Math.max(0, (this.underWay.get(peer) ?? 0) - 1));
+    const underWay = this.underWay.get(peer);
+    // Its link took the unit and closed.
+    if (underWay === undefined) return;
+    this.underWay.set(peer, Math.max(0, underWay - 1));
     for (const { watches } of this.jobs.values()) {
       const watch = watches.get(peer);
       if (watch !== undefined) this.pump(watch);
@@ -101,13 +102,37 @@ export class Watchers {
       const underWay = this.underWay.get(peer) ?? 0;
       if (underWay >= unitsUnderWayMax) return;
       const unit = followed.accepted[watch.cursor++] ?? 0;
-      if (have.has(unit)) continue;
+      if (isWithin(have, unit)) continue;
       const message = acceptedMessage(followed.coordinator, unit);
       if (message === undefined) continue;
       this.underWay.set(peer, underWay + 1);
       this.effect({ type: 'send', to: peer, message, tail: message.digest });
     }
   }
+}
+
+/** Runs `[first, length]` as a stranger may send them: in any order, and over one another. */
+function mergeRuns(runs: readonly (readonly [number, number])[]): [number, number][] {
+  const merged: [number, number][] = [];
+  for (const [first, length] of runs.toSorted(([a], [b]) => a - b)) {
+    const last = merged.at(-1);
+    if (last !== undefined && first <= last[1]) last[1] = Math.max(last[1], first + length);
+    else merged.push([first, first + length]);
+  }
+  return merged;
+}
+
+/** By halving: a watcher of a million units may have two thousand runs. */
+function isWithin(runs: readonly (readonly [number, number])[], unit: number): boolean {
+  let low = 0;
+  let high = runs.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((runs[middle]?.[1] ?? 0) <= unit) low = middle + 1;
+    else high = middle;
+  }
+  const run = runs[low];
+  return run !== undefined && run[0] <= unit;
 }
 
 /** What a submitter is told of an accepted unit; training units have no bytes of their own to hand out. */
