@@ -205,7 +205,7 @@ export async function prepareTrainJob(
     parts.push(await readBytes(path, read, `${where}: data.files.${index}`));
   const tokens = concatAll(parts);
   const model = modelOfFile(file);
-  checkText(tokens.byteLength, file, where);
+  checkTrainingText(tokens.byteLength, file, where);
   const cutter = createChunkCutter(options.digest);
   const manifest: ManifestOf<'train'> = {
     ...common(file.name, options),
@@ -229,7 +229,7 @@ export async function prepareTrainJob(
 }
 
 /** Both parts of the text must hold a sequence and its next token; each worker trains on a part of its own. */
-function checkText(tokens: number, file: TrainJobFile, where: string): void {
+export function checkTrainingText(tokens: number, file: TrainJobFile, where: string): void {
   const held = Math.floor(tokens * file.data.validation);
   const shard = Math.floor((tokens - held) / file.method.workers);
   const needed = file.model.context + 1;

@@ -42,21 +42,14 @@ export async function runGeneration(options: GenerateRunOptions): Promise<Genera
   const { swarm, source, prompt } = options;
   const { tokenizer, model } = source;
   const started = performance.now();
-  const promptTokens = tokenizer.encode(prompt);
-  if (promptTokens.length === 0)
-    throw new InputError('--prompt: empty, and this model has no start token; give some text');
-  if (promptTokens.length >= model.context) {
-    throw new InputError(
-      `--prompt: ${promptTokens.length} tokens, the model's context holds ${model.context}; shorten it`,
-    );
-  }
+  const { promptTokens, stopTokens } = encodePrompt(options);
   const prepared = await prepareGenerateJob(
     {
       name: source.name,
       model,
       weights: source.weights,
       promptTokens,
-      stopTokens: [...tokenizer.stop, ...stopTokens(options)],
+      stopTokens,
     },
     options.options,
     swarm.prepareOptions({ where: 'generate' }),
@@ -94,14 +87,34 @@ export async function runGeneration(options: GenerateRunOptions): Promise<Genera
   };
 }
 
-function stopTokens({ stop, source }: GenerateRunOptions): number[] {
-  return stop.map((text) => {
-    const ids = source.tokenizer.encode(text).filter((id) => id !== source.tokenizer.start);
+export interface EncodedPrompt {
+  /** Start token included. */
+  readonly promptTokens: readonly number[];
+  /** The model's own and those that were asked for. */
+  readonly stopTokens: readonly number[];
+}
+
+/** What a prompt and its `--stop` texts are to the model; throws `InputError` where they do not suit it. */
+export function encodePrompt({
+  source: { tokenizer, model },
+  prompt,
+  stop,
+}: Pick<GenerateRunOptions, 'source' | 'prompt' | 'stop'>): EncodedPrompt {
+  const promptTokens = tokenizer.encode(prompt);
+  if (promptTokens.length === 0)
+    throw new InputError('--prompt: empty, and this model has no start token; give some text');
+  if (promptTokens.length >= model.context) {
+    throw new InputError(
+      `--prompt: ${promptTokens.length} tokens, the model's context holds ${model.context}; shorten it`,
+    );
+  }
+  const asked = stop.map((text) => {
+    const ids = tokenizer.encode(text).filter((id) => id !== tokenizer.start);
     const [only] = ids;
-    if (only === undefined || ids.length > 1)
-      throw new InputError(
-        `--stop ${JSON.stringify(text)}: is ${ids.length} tokens of this model, give text that is one`,
-      );
-    return only;
+    if (only !== undefined && ids.length === 1) return only;
+    throw new InputError(
+      `--stop ${JSON.stringify(text)}: is ${ids.length} tokens of this model, give text that is one`,
+    );
   });
+  return { promptTokens, stopTokens: [...tokenizer.stop, ...asked] };
 }

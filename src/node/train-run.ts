@@ -3,9 +3,9 @@
  * end the checkpoint and the plot of the losses. The command and the demo both come through here.
  */
 
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { prepareTrainJob } from '../assembly/job.ts';
+import { checkTrainingText, prepareTrainJob } from '../assembly/job.ts';
 import type { Swarm } from '../assembly/swarm.ts';
 import { copyBytes } from '../core/bytes.ts';
 import { expectInput, InputError } from '../core/result.ts';
@@ -53,6 +53,7 @@ export interface TrainSummary {
   readonly out: string;
 }
 
+/** The configuration, checked together with its texts: nobody waits for a hub or tabs to hear that one is missing. */
 export async function readTrainFile(path: string): Promise<{ file: TrainJobFile; folder: string }> {
   const text = await readInput(path);
   let value: unknown;
@@ -64,7 +65,15 @@ export async function readTrainFile(path: string): Promise<{ file: TrainJobFile;
   const file = expectInput(parseJobFile(value, path));
   if (file.program !== 'train')
     throw new InputError(`${path}: program: "${file.program}" is submitted with tabswarm submit`);
-  return { file, folder: dirname(resolve(path)) };
+  const folder = dirname(resolve(path));
+  let tokens = 0;
+  for (const [index, name] of file.data.files.entries()) {
+    const found = await stat(resolve(folder, name)).catch(() => undefined);
+    if (found?.isFile() !== true) throw new InputError(`${path}: data.files.${index}: ${name}: no such file`);
+    tokens += found.size;
+  }
+  checkTrainingText(tokens, file, path);
+  return { file, folder };
 }
 
 export async function runTraining(options: TrainRunOptions): Promise<TrainSummary> {

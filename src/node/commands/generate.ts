@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { InputError } from '../../core/result.ts';
-import { runGeneration } from '../generate-run.ts';
+import { encodePrompt, runGeneration } from '../generate-run.ts';
 import { defaultDataFolder } from '../identity-file.ts';
 import { readModel } from '../model-source.ts';
 import { printResult, type Output } from '../output.ts';
@@ -56,6 +56,8 @@ export function register(program: Command, output: Output): void {
 async function run(flags: GenerateFlags, output: Output): Promise<void> {
   if (flags.local && flags.hub !== undefined) throw new InputError('--local and --hub exclude each other: give one');
   const source = await readModel(flags.model, flags.tokenizer);
+  // Before a hub or a tab is asked for anything.
+  encodePrompt({ source, prompt: flags.prompt, stop: flags.stop });
   const { samples, samplesPerUnit, maxTokens, temperature, topP, topK, seed, replicas } = flags;
   const tabs = flags.local ? 1 : replicas;
   const summary = await withSwarm({ ...flags, hub: flags.hub, tabs, output }, (swarm, signal) =>
