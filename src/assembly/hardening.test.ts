@@ -115,8 +115,15 @@ async function resultOf(
   const { job, unit, attempt } = key;
   const digest = await sha256Large(bytes);
   const receipt = encodeReceipt({
-    ...{ job, unit, attempt, inputs: [], result: digest, volunteer: hand.identity.account },
-    ...{ deviceClass: 'test', seconds: 1, previous: null },
+    job,
+    unit,
+    attempt,
+    inputs: [],
+    result: digest,
+    volunteer: hand.identity.account,
+    deviceClass: 'test',
+    seconds: 1,
+    previous: null,
   });
   const signature = await hand.identity.signAsAccount('receipt', utf8(receipt));
   return { type: 'result', job, unit, attempt, digest, seconds: 1, receipt, signature };

@@ -47,8 +47,13 @@ describe('a manifest', () => {
   it('is objected to before its chunks are asked for', () => {
     const hub = new TestHub().connect('5ub', { role: 'submitter' });
     hub.input({
-      ...{ type: 'submitted', from: peerNamed('5ub'), job: jobOne, signature: '', missing: [digestNamed('c1')] },
-      ...{ manifest: { ...units(1), expires: 1 }, unixSeconds: 2 },
+      type: 'submitted',
+      from: peerNamed('5ub'),
+      job: jobOne,
+      signature: '',
+      missing: [digestNamed('c1')],
+      manifest: { ...units(1), expires: 1 },
+      unixSeconds: 2,
     });
     expect(hub.sent('5ub', 'refused')).toMatchObject([{ reason: expect.stringContaining('expired') as string }]);
     expect(hub.sent('5ub', 'chunks-wanted')).toEqual([]);
@@ -88,8 +93,11 @@ describe('a stranger', () => {
   it('holds only so many leases, however often it asks', () => {
     const hub = new TestHub().submit(units(1000)).connect('a1');
     const device = {
-      ...{ deviceClass: 'fast', fallback: false, features: [] },
-      ...{ bindingBytesMax: 2 ** 27, bufferBytesMax: 2 ** 27 },
+      deviceClass: 'fast',
+      fallback: false,
+      features: [],
+      bindingBytesMax: 2 ** 27,
+      bufferBytesMax: 2 ** 27,
     };
     hub.say('a1', { type: 'ready', device, speeds: { shader: 1e9 } });
     for (let n = 0; n < 10; n++) hub.pull('a1', leasesPerMessageMax);
@@ -108,14 +116,19 @@ describe('a stranger', () => {
 
   it('cannot name a device class that makes acceptance outgrow a message', () => {
     const device = {
-      ...{ deviceClass: '\u0001'.repeat(1000), fallback: false, features: [] },
-      ...{ bindingBytesMax: 1, bufferBytesMax: 1 },
+      deviceClass: '\u0001'.repeat(1000),
+      fallback: false,
+      features: [],
+      bindingBytesMax: 1,
+      bufferBytesMax: 1,
     };
     expect(parseMessage({ type: 'ready', device, speeds: {} })).toMatchObject({ ok: false });
     const longest = { ...device, deviceClass: '\u0001'.repeat(200) };
     expect(parseMessage({ type: 'ready', device: longest, speeds: {} })).toMatchObject({ ok: true });
     const by = Array.from({ length: 18 }, () => ({
-      ...{ account: submitterAccount, peer: peerNamed('a1'), deviceClass: longest.deviceClass },
+      account: submitterAccount,
+      peer: peerNamed('a1'),
+      deviceClass: longest.deviceClass,
       receipt: digestNamed('f1'),
     }));
     encodeFrame({ type: 'unit-accepted', job: jobOne, unit: 1, digest: digestNamed('f1'), by });
