@@ -61,7 +61,7 @@ async function volunteer(hub: MemoryHub, compute: Compute): Promise<RunningVolun
     openCompute: async () => compute,
     openChunks: async () => createMemoryChunks({ digestBytes: sha256Large }),
     takeTurn: async () => () => {},
-    dial: async () => hub.dial(),
+    dial: async () => ({ link: hub.dial() }),
     verify: verifySignature,
     digestOf: sha256Large,
     clock: systemClock,
@@ -80,7 +80,7 @@ async function submitter(hub: MemoryHub): Promise<Swarm> {
     digestOf: sha256Large,
     clock: systemClock,
     chunks: createMemoryChunks({ digestBytes: sha256Large }),
-    dial: async () => hub.dial(),
+    dial: async () => ({ link: hub.dial() }),
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     unixSeconds: () => Math.floor(Date.now() / 1000),
   });

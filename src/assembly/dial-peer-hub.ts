@@ -4,20 +4,21 @@ import { expectInput } from '../core/result.ts';
 import { dialPeer } from '../adapters/net/peer-link.ts';
 import { parseSignalUrl, type HubAddress } from '../protocol/hub-address.ts';
 import type { Identity } from '../protocol/identity.ts';
-import type { Link } from '../protocol/ports.ts';
 import { createSignalToken, signalKey } from '../protocol/signal-token.ts';
 import { fetchBootstrap } from './hub-bootstrap.ts';
+import type { Dialled } from './reconnect.ts';
 
-export async function dialPeerHub(address: HubAddress, identity: Identity, now: () => number): Promise<Link> {
+export async function dialPeerHub(address: HubAddress, identity: Identity, now: () => number): Promise<Dialled> {
   const place =
     address.kind === 'peer' ? { remote: address.peer, signal: address.signal, iceServers: [] } : await placeOf(address);
-  return dialPeer({
+  const link = await dialPeer({
     peer: identity.peer,
     token: () => createSignalToken(identity, now()),
     signal: { ...place.signal, key: signalKey },
     iceServers: place.iceServers,
     remote: place.remote,
   });
+  return { link, expect: { peer: place.remote } };
 }
 
 async function placeOf(address: Extract<HubAddress, { kind: 'url' }>) {

@@ -69,7 +69,7 @@ async function submitter(): Promise<Swarm> {
     verify: verifySignature,
     digestOf: sha256Large,
     clock: systemClock,
-    dial: async () => hub.dial(),
+    dial: async () => ({ link: hub.dial() }),
     chunks: createMemoryChunks({ digestBytes: sha256Large }),
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     unixSeconds: () => Math.floor(Date.now() / 1000),

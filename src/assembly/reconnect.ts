@@ -9,10 +9,16 @@ import type { Identity, Verify } from '../protocol/identity.ts';
 import type { Message } from '../protocol/messages.ts';
 import type { Role } from '../protocol/messages.ts';
 import type { Link } from '../protocol/ports.ts';
-import { openSession, type Session } from './session.ts';
+import { openSession, type Session, type SessionOptions } from './session.ts';
+
+/** A link, and whom it should lead to; anybody else at its far end is refused. */
+export interface Dialled {
+  readonly link: Link;
+  readonly expect?: SessionOptions['expect'];
+}
 
 export interface ReconnectOptions {
-  readonly dial: () => Promise<Link>;
+  readonly dial: () => Promise<Dialled>;
   readonly identity: Identity;
   readonly role: Role;
   readonly verify: Verify;
@@ -50,8 +56,8 @@ export function keepConnected(options: ReconnectOptions): Reconnecting {
   };
 
   const open = async (): Promise<void> => {
-    const link = await options.dial();
-    const session = await openSession(link, options);
+    const { link, expect } = await options.dial();
+    const session = await openSession(link, { ...options, expect: { roles: ['hub'], ...expect } });
     if (closed !== undefined) {
       session.close(closed);
       return;

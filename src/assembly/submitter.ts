@@ -9,10 +9,10 @@ import type { Digest, JobId } from '../core/ids.ts';
 import type { Artifact } from '../protocol/artifact.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
 import type { JobState, MessageOf } from '../protocol/messages.ts';
-import { LinkClosedError, type ChunkStore, type DigestBytes, type Link } from '../protocol/ports.ts';
+import { LinkClosedError, type ChunkStore, type DigestBytes } from '../protocol/ports.ts';
 import { createSubmitter, type SubmittedJob, type SubmitterEffect, type SubmitterInput } from '../swarm/submitter.ts';
 import { createChunkExchange } from './chunk-exchange.ts';
-import { keepConnected } from './reconnect.ts';
+import { keepConnected, type Dialled } from './reconnect.ts';
 import type { Session } from './session.ts';
 
 export interface SubmitterParts {
@@ -20,7 +20,7 @@ export interface SubmitterParts {
   readonly verify: Verify;
   readonly digestOf: DigestBytes;
   readonly clock: Clock;
-  readonly dial: () => Promise<Link>;
+  readonly dial: () => Promise<Dialled>;
   /** Where chunks that are fetched (checkpoints, receipts) are kept. */
   readonly chunks: ChunkStore;
   /** The first connection must stand at the first try and within this time; later ones are retried for as long as it takes. */
@@ -73,7 +73,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
   const machine = createSubmitter();
   const exchange = createChunkExchange(parts.chunks);
   const handles = new Map<JobId, HandleState>();
-  const offered = new Map<Digest, Bytes>();
+  const offered = new Map<JobId, ReadonlyMap<Digest, Bytes>>();
   const listers: ((jobs: MessageOf<'jobs'>['jobs']) => void)[] = [];
   /** Jobs that nobody wants any more, until the hub has said that they ended: it may be away, or not have them yet. */
   const cancelling = new Set<JobId>();
@@ -97,7 +97,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
         return send(effect.message);
       case 'provide':
         for (const digest of effect.digests) {
-          const bytes = offered.get(digest);
+          const bytes = offered.get(effect.job)?.get(digest);
           if (bytes !== undefined) send({ type: 'chunk', digest }, [bytes]);
         }
         return;
@@ -205,7 +205,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
     submit: async (offer, signal) => {
       signal?.throwIfAborted();
       const { job, manifest, manifestBytes, chunks } = offer;
-      for (const [digest, bytes] of chunks) offered.set(digest, bytes);
+      offered.set(job, chunks);
       const signature = await parts.identity.signAsAccount('manifest', manifestBytes);
       signal?.throwIfAborted();
       own.add(job);
@@ -213,7 +213,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
       give({ type: 'submit', job, signature, units: manifest.units });
       signal?.addEventListener('abort', () => handle.handle.cancel(), { once: true });
       const release = (): void => {
-        for (const digest of chunks.keys()) offered.delete(digest);
+        offered.delete(job);
         own.delete(job);
         cancelling.delete(job);
       };

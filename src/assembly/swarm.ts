@@ -11,7 +11,7 @@ import type { JobId } from '../core/ids.ts';
 import { parseJobFile, type ShaderJobInput } from '../protocol/job-file.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
 import type { JobState, MessageOf } from '../protocol/messages.ts';
-import type { ChunkStore, DigestBytes, Link } from '../protocol/ports.ts';
+import type { ChunkStore, DigestBytes } from '../protocol/ports.ts';
 import {
   prepareShaderJob,
   readOutputs,
@@ -22,6 +22,7 @@ import {
   type ReadFile,
   type UnitOutput,
 } from './job.ts';
+import type { Dialled } from './reconnect.ts';
 import { runReduceTree } from './reduce-tree.ts';
 import { connectSubmitter, type AcceptedUnit, type RunningSubmitter, type SubmittedHandle } from './submitter.ts';
 
@@ -30,7 +31,7 @@ export interface SwarmParts {
   readonly verify: Verify;
   readonly digestOf: DigestBytes;
   readonly clock: Clock;
-  readonly dial: () => Promise<Link>;
+  readonly dial: () => Promise<Dialled>;
   readonly chunks: ChunkStore;
   readonly randomBytes: (count: number) => Uint8Array;
   readonly unixSeconds: () => number;

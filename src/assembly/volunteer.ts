@@ -8,7 +8,7 @@ import { heartbeatMs } from '../core/limits.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
 import type { Manifest } from '../protocol/manifest.ts';
 import type { Lease, Message } from '../protocol/messages.ts';
-import type { ChunkStore, DigestBytes, Link } from '../protocol/ports.ts';
+import type { ChunkStore, DigestBytes } from '../protocol/ports.ts';
 import { programSetVersion } from '../protocol/versions.ts';
 import {
   createVolunteer,
@@ -17,7 +17,7 @@ import {
   type VolunteerMachine,
 } from '../swarm/volunteer.ts';
 import { createChunkExchange, type ChunkExchange } from './chunk-exchange.ts';
-import { keepConnected, type Reconnecting } from './reconnect.ts';
+import { keepConnected, type Dialled, type Reconnecting } from './reconnect.ts';
 import { createUnitRunner, type Compute, type UnitRunner } from './unit-runner.ts';
 import { stoppedView, type CurrentUnit, type VolunteerView } from './volunteer-view.ts';
 
@@ -29,7 +29,7 @@ export interface VolunteerParts {
   readonly openChunks: () => Promise<ChunkStore>;
   /** Takes the right to be this profile's only volunteer; undefined where another tab has it. */
   readonly takeTurn: () => Promise<(() => void) | undefined>;
-  readonly dial: (identity: Identity) => Promise<Link>;
+  readonly dial: (identity: Identity) => Promise<Dialled>;
   readonly verify: Verify;
   readonly digestOf: DigestBytes;
   readonly clock: Clock;
@@ -118,11 +118,14 @@ async function openVolunteer(parts: VolunteerParts, show: Show): Promise<OpenVol
   if (giveTurnBack === undefined) {
     throw new Error('A tab of this browser is already running for this account. Use that one, or stop it first.');
   }
+  let compute: Compute | undefined;
   try {
     const identity = await parts.identity();
-    const compute = await parts.openCompute();
-    return runVolunteer(parts, show, { identity, compute, store: await parts.openChunks(), giveTurnBack });
+    const store = await parts.openChunks();
+    compute = await parts.openCompute();
+    return runVolunteer(parts, show, { identity, compute, store, giveTurnBack });
   } catch (error) {
+    compute?.close();
     giveTurnBack();
     throw error;
   }
@@ -163,6 +166,12 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
   const perform = (effects: readonly VolunteerEffect[]): void => {
     for (const effect of effects) performOne(effect);
   };
+  const deliver = async ({ lease, digest, seconds }: Extract<VolunteerEffect, { type: 'deliver' }>): Promise<void> => {
+    const delivery = await runner.delivery(lease, digest, seconds);
+    if (delivery === undefined) return;
+    send(delivery.message, [delivery.bytes]);
+    publish({ sent: view().sent + 1 });
+  };
   const performOne = (effect: VolunteerEffect): void => {
     switch (effect.type) {
       case 'send':
@@ -173,11 +182,7 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
       case 'abort':
         return runner.abort(effect.lease);
       case 'deliver':
-        void runner.delivery(effect.lease, effect.digest, effect.seconds).then((delivery) => {
-          if (delivery === undefined) return;
-          send(delivery.message, [delivery.bytes]);
-          publish({ sent: view().sent + 1 });
-        });
+        deliver(effect).catch((error: Error) => say(`Unit ${effect.lease.unit} was not delivered: ${error.message}`));
         return;
       case 'drop':
         return runner.drop(effect.lease);

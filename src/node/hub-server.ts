@@ -115,6 +115,10 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
       signal: { host: '127.0.0.1', port: loopback.port, path: '/signal', key: signalKey, secure: false },
       iceServers: (options.iceServers ?? iceServersDefault).map((one) => ({ ...one })),
     });
+    cleanup.push(
+      () => peers.close(),
+      () => sockets.close(),
+    );
     const hub = await startHub({
       identity,
       verify: verifySignature,
