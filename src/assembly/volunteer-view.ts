@@ -30,9 +30,8 @@ export interface VolunteerView {
   readonly excluded: boolean;
   /** Units finished per minute, over the last minutes of work. */
   readonly unitsPerMinute: number;
-  /** Bytes of chunks that had to be fetched, and that the cache holds. */
+  /** Bytes of chunks that had to be fetched. */
   readonly fetchedBytes: number;
-  readonly cachedBytes: number;
   /** The newest lines first: what happened, in plain words. */
   readonly log: readonly { readonly at: number; readonly text: string }[];
   /** Why it failed, with the mend. */
@@ -53,7 +52,6 @@ export const stoppedView = (address: string): VolunteerView => ({
   excluded: false,
   unitsPerMinute: 0,
   fetchedBytes: 0,
-  cachedBytes: 0,
   log: [],
   problem: undefined,
 });
