@@ -8,7 +8,7 @@ import { decodeManifest, encodeManifest, type Manifest, type ManifestOf } from '
 import { parseMessage } from '../protocol/messages.ts';
 import { sampleManifest, sampleTraining } from './sample-manifests.ts';
 import { digestNamed, jobOne, peerNamed, submitterAccount, TestHub } from './test-hub.ts';
-import { checkTraining } from './training.ts';
+import { checkTraining } from './training-manifest.ts';
 
 const units = (count: number, replicas = 1): Manifest =>
   sampleManifest({ units: count, replicas, unitSeconds: 30 }, submitterAccount);

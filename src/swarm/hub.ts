@@ -3,38 +3,33 @@
  * records; it never touches a socket, a clock or a disk. `assembly` drives it: input in, facts committed, effects done.
  * A step's facts are durable before its effects leave, so a hub that dies at any moment can be rebuilt by `restoreHub`
  * from its streams and no peer was ever told something that the log does not know.
+ *
+ * Its parts: `members.ts` (who is connected), `dealing.ts` (who is offered work), `standings.ts` (accounts, credit),
+ * `holdings.ts` (bytes needed), `watchers.ts` (who follows a job), `intake.ts` (how jobs come in), `hub-view.ts`.
  */
 
 import { present } from '../core/assert.ts';
-import { utf8 } from '../core/bytes.ts';
 import { sha256Text } from '../core/hash.ts';
 import { isJobId, manifestOfJob, type AccountId, type Digest, type JobId, type PeerId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
-import { headerBytesMax } from '../core/limits.ts';
 import type { Random } from '../core/prng.ts';
-import { artifactsOf, type Manifest } from '../protocol/manifest.ts';
 import { digestsPerMessageMax } from '../protocol/artifact.ts';
-import type { DeviceDescription, JobState, LeaseKey, Message, MessageOf, Role } from '../protocol/messages.ts';
+import { artifactsOf } from '../protocol/manifest.ts';
+import type { LeaseKey, Message, MessageOf } from '../protocol/messages.ts';
 import { programSetVersion } from '../protocol/versions.ts';
 import { Heap } from './collections.ts';
-import { type Coordinator, type JobContext, type OpenLease } from './coordinator.ts';
-import { creditKey, type LedgerEntry } from './credit.ts';
-import {
-  accountOf,
-  applyPoolFact,
-  newPoolState,
-  nextEntry,
-  poolSnapshot,
-  poolStream,
-  restorePool,
-  type Member,
-  type PoolFact,
-  type PoolState,
-} from './pool.ts';
+import type { Coordinator, JobContext, OpenLease } from './coordinator.ts';
+import { Dealing } from './dealing.ts';
+import { Holdings } from './holdings.ts';
+import { listJobs, viewHub, type HubView } from './hub-view.ts';
+import { newCoordinator, objectionTo, restoreCoordinator } from './intake.ts';
+import { Members, newMember } from './members.ts';
+import { newPoolState, poolSnapshot, poolStream, restorePool, type Member, type PoolState } from './pool.ts';
+import { Standings } from './standings.ts';
 import type { FactRecord, HubEffect, HubInput, HubStep } from './step.ts';
-import { checkTraining, newTrainRecord, restoreTrainRecord, TrainingCoordinator } from './training.ts';
-import { newUnitsRecord, restoreUnitsRecord, UnitsCoordinator } from './units.ts';
 import { Watchers } from './watchers.ts';
+
+export type { AccountView, HubView, VolunteerView } from './hub-view.ts';
 
 export interface HubOptions {
   readonly random: Random;
@@ -57,35 +52,8 @@ export interface HubMachine {
   /** The live state behind `snapshot`, to look at and not to change. */
   state(stream: string): object;
   streams(): readonly string[];
+  /** What a dashboard, the CLI and metrics show. */
   view(): HubView;
-}
-
-/** What a dashboard, the CLI and metrics show. */
-export interface HubView {
-  readonly volunteers: readonly VolunteerView[];
-  readonly jobs: readonly JobState[];
-  readonly accounts: readonly AccountView[];
-  readonly ledger: readonly LedgerEntry[];
-  readonly draining: boolean;
-}
-
-export interface VolunteerView {
-  readonly peer: PeerId;
-  readonly account: AccountId;
-  readonly role: Role;
-  readonly addressBlock: string;
-  readonly device: DeviceDescription | undefined;
-  readonly leases: number;
-  readonly job: JobId | undefined;
-}
-
-export interface AccountView {
-  readonly account: AccountId;
-  readonly agreed: number;
-  readonly disagreed: number;
-  readonly excluded: boolean;
-  readonly units: number;
-  readonly credit: number;
 }
 
 /** One stream as `Store.load` returns it. */
@@ -114,35 +82,23 @@ export function restoreHub(
   return { hub, step: hub.restore(streams, now) };
 }
 
-/** Waiting volunteers that are offered work when a little of it turns up; a tick asks all of them. */
-const offersPerStepMax = 16;
-/** Jobs in one answer to `list-jobs`, and the bytes of a header that they may take. */
-const jobsListedMax = 100;
-const jobsListedBytesMax = headerBytesMax - 1024;
-
 class Hub implements HubMachine {
   private readonly options: HubOptions;
-  private readonly pool: PoolState;
-  private readonly members = new Map<PeerId, Member>();
-  private readonly membersByAccount = new Map<AccountId, Set<Member>>();
   private readonly coordinators = new Map<JobId, Coordinator>();
-  /** Active jobs by submitter; whose turn is next stands first. */
-  private readonly turns = new Map<AccountId, Coordinator[]>();
-  private readonly waiting = new Set<Member>();
-  private readonly deadlines = new Heap<OpenLease>();
-  private readonly needed = new Map<string, number>();
+  private readonly members = new Members();
+  private readonly dealing = new Dealing((account) => !this.draining && !this.standings.isExcluded(account));
+  private readonly standings: Standings;
+  private readonly holdings = new Holdings();
   private readonly watchers = new Watchers((effect) => this.effects.push(effect));
+  private readonly deadlines = new Heap<OpenLease>();
   private readonly context: JobContext;
-  private readonly standingDue = new Set<AccountId>();
-  private excludedNow: AccountId[] = [];
-  private workAppeared = false;
   private draining = false;
   private records: FactRecord[] = [];
   private effects: HubEffect[] = [];
 
   constructor(options: HubOptions, pool: PoolState) {
     this.options = options;
-    this.pool = pool;
+    this.standings = new Standings(pool, (record) => this.records.push(record));
     this.context = this.createContext();
   }
 
@@ -153,33 +109,32 @@ class Hub implements HubMachine {
 
   tick(now: number): HubStep {
     this.expireLeases(now);
-    for (const coordinator of this.activeJobs()) {
+    for (const coordinator of this.dealing.activeJobs()) {
       if (this.isExpired(coordinator, now)) coordinator.finish('failed', 'the job expired before it was done', now);
       else coordinator.tick(now);
     }
-    this.offerToAll(now);
+    this.dealing.offerToAll(now);
     this.watchers.tick();
-    for (const account of this.standingDue) this.sendStanding(account);
-    this.standingDue.clear();
+    for (const account of this.standings.takeChanged()) this.sendStanding(account);
     return this.endStep(now);
   }
 
   readonly wants: HubMachine['wants'] = (from, attempt) => {
     const member = this.members.get(from);
-    if (member === undefined || this.isExcluded(member.account)) return false;
+    if (member === undefined || this.standings.isExcluded(member.account)) return false;
     return this.coordinators.get(attempt.job)?.wants(member, attempt) ?? false;
   };
 
-  readonly needs: HubMachine['needs'] = (digest) => this.needed.has(digest);
+  readonly needs: HubMachine['needs'] = (digest) => this.holdings.has(digest);
 
   snapshot(stream: string): Json {
-    if (stream === poolStream) return poolSnapshot(this.pool);
+    if (stream === poolStream) return poolSnapshot(this.standings.pool);
     const coordinator = isJobId(stream) ? this.coordinators.get(stream) : undefined;
     return present(coordinator, `no stream ${stream}`).snapshot();
   }
 
   state(stream: string): object {
-    if (stream === poolStream) return this.pool;
+    if (stream === poolStream) return this.standings.pool;
     const coordinator = isJobId(stream) ? this.coordinators.get(stream) : undefined;
     return present(coordinator, `no stream ${stream}`).record;
   }
@@ -189,23 +144,7 @@ class Hub implements HubMachine {
   }
 
   view(): HubView {
-    return {
-      volunteers: [...this.members.values()]
-        .filter(({ role }) => role === 'volunteer')
-        .map(({ peer, account, role, block, device, leases, lastJob }) => ({
-          peer,
-          account,
-          role,
-          addressBlock: block,
-          device,
-          leases: leases.size,
-          job: leases.size > 0 ? lastJob : undefined,
-        })),
-      jobs: [...this.coordinators.values()].map((coordinator) => coordinator.state()),
-      accounts: [...this.pool.accounts].map(([account, record]) => ({ account, ...record })),
-      ledger: this.pool.ledger,
-      draining: this.draining,
-    };
+    return viewHub(this.members.all(), [...this.coordinators.values()], this.standings.pool, this.draining);
   }
 
   restore(streams: readonly LoadedStream[], now: number): HubStep {
@@ -259,7 +198,7 @@ class Hub implements HubMachine {
         return this.sendStanding(member.account);
       case 'pull':
         member.slots = message.slots;
-        return this.offer(member, now);
+        return this.dealing.offer(member, now);
       case 'progress':
         return this.takeProgress(member, message.leases, now);
       case 'result':
@@ -287,47 +226,24 @@ class Hub implements HubMachine {
   }
 
   private connect(input: Extract<HubInput, { type: 'connected' }>, now: number): void {
-    const { peer, account, role, addressBlock } = input;
     // A tab that comes back before its old link was missed.
-    if (this.members.has(peer)) this.lose(peer, now);
-    const member: Member = {
-      peer,
-      account,
-      role,
-      block: addressBlock,
-      since: now,
-      device: undefined,
-      speeds: {},
-      slots: 0,
-      leases: new Set(),
-      seatOf: undefined,
-      lastJob: undefined,
-      lastReturn: now,
-      recentMs: Infinity,
-      failuresInARow: 0,
-      backoffUntil: 0,
-    };
-    this.members.set(peer, member);
-    const tabs = this.membersByAccount.get(account) ?? new Set();
-    this.membersByAccount.set(account, tabs.add(member));
+    this.lose(input.peer, now);
+    this.members.add(newMember(input, now));
   }
 
   private lose(peer: PeerId, now: number): void {
     const member = this.members.get(peer);
     if (member === undefined) return;
-    this.members.delete(peer);
-    this.waiting.delete(member);
+    this.members.remove(member);
+    this.dealing.leave(member);
     this.watchers.lost(peer);
-    const tabs = this.membersByAccount.get(member.account);
-    tabs?.delete(member);
-    if (tabs?.size === 0) this.membersByAccount.delete(member.account);
     member.slots = 0;
-    for (const coordinator of this.activeJobs()) coordinator.memberGone(member, now);
+    for (const coordinator of this.dealing.activeJobs()) coordinator.memberGone(member, now);
   }
 
   private takeResult(member: Member, message: MessageOf<'result'>, now: number): void {
     const coordinator = this.coordinators.get(message.job);
-    if (coordinator !== undefined && !this.isExcluded(member.account)) {
+    if (coordinator !== undefined && !this.standings.isExcluded(member.account)) {
       return coordinator.takeResult(member, message, sha256Text(message.receipt), now);
     }
     const { job, unit, attempt } = message;
@@ -359,14 +275,11 @@ class Hub implements HubMachine {
       return;
     }
     this.records.push({ stream: job, fact: { type: 'submitted', manifest, signature: input.signature } as Json });
-    const coordinator =
-      manifest.program === 'train'
-        ? new TrainingCoordinator(job, this.context, newTrainRecord(manifest, input.signature))
-        : new UnitsCoordinator(job, this.context, newUnitsRecord(manifest, input.signature));
+    const coordinator = newCoordinator(job, this.context, manifest, input.signature);
     this.addJob(coordinator);
     coordinator.rebuild(false, now);
     this.watchers.watch(member.peer, { job, have: [] });
-    this.offerToAll(now);
+    this.dealing.offerToAll(now);
   }
 
   private cancel(member: Member, job: JobId, now: number): void {
@@ -378,48 +291,7 @@ class Hub implements HubMachine {
     coordinator.finish('cancelled', 'cancelled by its submitter', now);
   }
 
-  // Dealing
-
-  /** Gives a volunteer work, or lets it wait for some. */
-  private offer(member: Member, now: number): void {
-    if (member.slots > 0) this.dealTo(member, now);
-    if (member.slots > 0) this.waiting.add(member);
-    else this.waiting.delete(member);
-  }
-
-  /** Jobs take turns by submitter; of one submitter's jobs the oldest comes first. */
-  private dealTo(member: Member, now: number): void {
-    if (this.draining || now < member.backoffUntil || this.isExcluded(member.account)) return;
-    if (member.seatOf !== undefined) {
-      member.seatOf.deal(member, now);
-      return;
-    }
-    for (const [submitter, coordinators] of this.turns) {
-      for (const coordinator of coordinators) {
-        if (!coordinator.hasWork || coordinator.deal(member, now) === 0) continue;
-        this.turns.delete(submitter);
-        this.turns.set(submitter, coordinators);
-        return;
-      }
-    }
-  }
-
-  private offerToAll(now: number): void {
-    this.workAppeared = false;
-    const fastestFirst = [...this.waiting].toSorted((a, b) => (a.recentMs < b.recentMs ? -1 : 1));
-    for (const member of fastestFirst) this.offer(member, now);
-  }
-
-  /** A few of those that wait, each in turn. */
-  private offerToSome(now: number): void {
-    this.workAppeared = false;
-    let offers = 0;
-    for (const member of this.waiting) {
-      if (offers++ === offersPerStepMax) return;
-      this.waiting.delete(member);
-      this.offer(member, now);
-    }
-  }
+  // Time, and what a step leaves to do
 
   private expireLeases(now: number): void {
     while (this.deadlines.nextKey <= now) {
@@ -431,13 +303,10 @@ class Hub implements HubMachine {
   }
 
   private endStep(now: number): HubStep {
-    while (this.excludedNow.length > 0) {
-      const excluded = this.excludedNow;
-      this.excludedNow = [];
+    for (let excluded = this.standings.takeExcluded(); excluded.length > 0; excluded = this.standings.takeExcluded()) {
       for (const account of excluded) this.exclude(account, now);
     }
-    if (this.workAppeared) this.offerToSome(now);
-    this.retireJobs();
+    this.dealing.endStep(now);
     const step = { records: this.records, effects: this.effects };
     this.records = [];
     this.effects = [];
@@ -445,10 +314,10 @@ class Hub implements HubMachine {
   }
 
   private exclude(account: AccountId, now: number): void {
-    for (const coordinator of this.activeJobs()) coordinator.dropAccount(account, now);
-    for (const member of this.membersByAccount.get(account) ?? []) {
-      this.waiting.delete(member);
-      for (const coordinator of this.activeJobs()) coordinator.memberGone(member, now);
+    for (const coordinator of this.dealing.activeJobs()) coordinator.dropAccount(account, now);
+    for (const member of this.members.ofAccount(account)) {
+      this.dealing.leave(member);
+      for (const coordinator of this.dealing.activeJobs()) coordinator.memberGone(member, now);
     }
     this.sendStanding(account);
   }
@@ -461,31 +330,7 @@ class Hub implements HubMachine {
     this.context.hold(manifestOfJob(coordinator.job));
     for (const [, artifact] of artifactsOf(coordinator.manifest))
       for (const chunk of artifact.chunks) this.context.hold(chunk);
-    if (!coordinator.isActive) return;
-    const own = this.turns.get(coordinator.manifest.submitter) ?? [];
-    this.turns.set(coordinator.manifest.submitter, [...own, coordinator]);
-    this.hasRetired = false;
-  }
-
-  private hasRetired = false;
-
-  /** Finished jobs no longer take turns. */
-  private retireJobs(): void {
-    if (!this.hasRetired) return;
-    this.hasRetired = false;
-    for (const [submitter, coordinators] of this.turns) {
-      const active = coordinators.filter(({ isActive }) => isActive);
-      if (active.length === 0) this.turns.delete(submitter);
-      else if (active.length < coordinators.length) this.turns.set(submitter, active);
-    }
-  }
-
-  private activeJobs(): Coordinator[] {
-    return [...this.turns.values()].flat().filter(({ isActive }) => isActive);
-  }
-
-  private isExcluded(account: AccountId): boolean {
-    return this.pool.accounts.get(account)?.excluded === true;
+    this.dealing.addJob(coordinator);
   }
 
   private isExpired({ manifest }: Coordinator, now: number): boolean {
@@ -502,22 +347,8 @@ class Hub implements HubMachine {
   }
 
   private sendStanding(account: AccountId): void {
-    const tabs = this.membersByAccount.get(account);
-    if (tabs === undefined) return;
-    const { agreed, disagreed, credit, excluded } = this.pool.accounts.get(account) ?? {
-      agreed: 0,
-      disagreed: 0,
-      credit: 0,
-      excluded: false,
-    };
-    for (const member of tabs) {
-      if (member.role === 'volunteer') this.send(member, { type: 'standing', agreed, disagreed, credit, excluded });
-    }
-  }
-
-  private recordPool(fact: PoolFact, unique?: string): void {
-    applyPoolFact(this.pool, fact);
-    this.records.push({ stream: poolStream, fact: fact as Json, ...(unique === undefined ? {} : { unique }) });
+    const message = this.standings.messageTo(account);
+    for (const member of this.members.ofAccount(account)) if (member.role === 'volunteer') this.send(member, message);
   }
 
   private createContext(): JobContext {
@@ -525,83 +356,23 @@ class Hub implements HubMachine {
       random: this.options.random,
       programVersion: this.options.programVersion ?? programSetVersion,
       member: (peer) => this.members.get(peer),
-      isExcluded: (account) => this.isExcluded(account),
+      isExcluded: (account) => this.standings.isExcluded(account),
       record: (job, fact) => this.records.push({ stream: job, fact }),
       effect: (effect) => this.effects.push(effect),
       watchDeadline: (lease) => this.deadlines.push(lease.deadline, lease),
-      judge: (agreed, disagreed) => {
-        const before = disagreed.filter((account) => !this.isExcluded(account));
-        this.recordPool({ type: 'judged', agreed, disagreed });
-        for (const account of agreed) this.standingDue.add(account);
-        for (const account of disagreed) this.standingDue.add(account);
-        this.excludedNow.push(...before.filter((account) => this.isExcluded(account)));
+      judge: (agreed, disagreed) => this.standings.judge(agreed, disagreed),
+      credit: (account, job, unit, attempt, credit) => this.standings.credit({ account, job, unit, attempt, credit }),
+      hold: (digest) => this.holdings.hold(digest),
+      release: (job, digest) => {
+        if (this.holdings.release(digest)) this.effects.push({ type: 'forget', job, digest });
       },
-      credit: (account, job, unit, attempt, credit) => {
-        accountOf(this.pool, account);
-        const entry = nextEntry(this.pool, { account, job, unit, attempt, credit });
-        this.recordPool({ type: 'credited', entry }, creditKey(entry));
-        this.standingDue.add(account);
-      },
-      hold: (digest) => this.needed.set(digest, (this.needed.get(digest) ?? 0) + 1),
-      release: (job, digest) => this.release(job, digest),
-      workAppeared: () => {
-        this.workAppeared = true;
-      },
+      workAppeared: () => this.dealing.workAppeared(),
       unitAccepted: (coordinator, unit) => this.watchers.unitAccepted(coordinator.job, unit),
       stateChanged: (coordinator, urgent) => {
-        if (!coordinator.isActive) this.hasRetired = true;
+        if (!coordinator.isActive) this.dealing.jobEnded();
         this.watchers.stateChanged(coordinator.job, urgent);
       },
-      idleMembers: () => this.waiting,
+      idleMembers: () => this.dealing.waiting(),
     };
   }
-
-  private release(job: JobId, digest: Digest): void {
-    const left = (this.needed.get(digest) ?? 1) - 1;
-    if (left > 0) {
-      this.needed.set(digest, left);
-      return;
-    }
-    this.needed.delete(digest);
-    this.effects.push({ type: 'forget', job, digest });
-  }
-}
-
-/** The newest jobs, as many as fit one message, the newest last. */
-function listJobs(coordinators: readonly Coordinator[]): MessageOf<'jobs'>['jobs'] {
-  const jobs: MessageOf<'jobs'>['jobs'] = [];
-  let bytes = 0;
-  for (const coordinator of coordinators.slice(-jobsListedMax).toReversed()) {
-    const { type: _type, round: _round, report: _report, ...state } = coordinator.state();
-    bytes += utf8(JSON.stringify(state)).byteLength + 1;
-    if (bytes > jobsListedBytesMax) break;
-    jobs.push(state);
-  }
-  return jobs.toReversed();
-}
-
-function restoreCoordinator(
-  job: JobId,
-  context: JobContext,
-  snapshot: Json | undefined,
-  facts: readonly Json[],
-): Coordinator {
-  const first = (snapshot ?? facts[0]) as { readonly manifest?: Manifest } | undefined;
-  return first?.manifest?.program === 'train'
-    ? new TrainingCoordinator(job, context, restoreTrainRecord(snapshot, facts))
-    : new UnitsCoordinator(job, context, restoreUnitsRecord(snapshot, facts));
-}
-
-/** Why this job is not taken, or undefined. */
-function objectionTo(
-  manifest: Manifest,
-  account: AccountId,
-  unixSeconds: number,
-  draining: boolean,
-): string | undefined {
-  if (draining) return 'the hub is shutting down; submit again in a moment';
-  if (manifest.submitter !== account) return 'a job is submitted by the account that its manifest names';
-  if (manifest.expires <= unixSeconds) return 'the manifest has expired; sign a new one';
-  if (manifest.program === 'train') return checkTraining(manifest);
-  return undefined;
 }

@@ -5,248 +5,56 @@
  * contributors enter the outer step (`algorithms.md` 2.1: divide by those who contributed). A tab that closes therefore
  * costs at most its own contribution. The last round has no steps: its seats load the final parameters, report their
  * digest, and seat 0 measures the validation loss. With method `solo` every seat is a chain of its own.
+ *
+ * Here it is decided what happens next. The state and its facts are `training-record.ts`, who sits where is
+ * `training-seats.ts`, how long a round may take `training-clock.ts`, what a manifest must keep to `training-manifest.ts`.
  */
 
 import { present } from '../core/assert.ts';
 import type { AccountId, Digest, JobId, PeerId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
-import { chunkBytesMax, headerBytesMax, reconnectMsMax, resultBytesMax, trainedBytesMax } from '../core/limits.ts';
-import { llamaLayout } from '../models/llama-parameters.ts';
 import type { Artifact } from '../protocol/artifact.ts';
-import type { ManifestOf } from '../protocol/manifest.ts';
-import type { JobState, RoundReport, Seat, TrainReport } from '../protocol/messages.ts';
-import { attemptAt, newUnitTable, unitAt, type EndReason } from './attempts.ts';
-import {
-  applyJobFact,
-  Coordinator,
-  keyOf,
-  slowDown,
-  type JobContext,
-  type JobFact,
-  type JobRecord,
-} from './coordinator.ts';
+import type { JobState } from '../protocol/messages.ts';
+import { attemptAt, type EndReason } from './attempts.ts';
+import { Coordinator, keyOf, slowDown, type JobContext } from './coordinator.ts';
 import { structuredCopy, type Member } from './pool.ts';
 import type { SeatReport } from './step.ts';
+import { RoundClock } from './training-clock.ts';
+import {
+  applyTrainFact,
+  contributionsOf,
+  describeSeat,
+  isInspecting,
+  isLastRound,
+  isSolo,
+  newestOf,
+  roundOfUnit,
+  seatAt,
+  unitOf,
+  type TrainFact,
+  type TrainRecord,
+} from './training-record.ts';
+import { Seats } from './training-seats.ts';
 
-export type TrainFact =
-  | JobFact
-  | { readonly type: 'initialised'; readonly parameters: Artifact }
-  | { readonly type: 'contributed'; readonly unit: number; readonly attempt: number; readonly report: SeatReport }
-  | { readonly type: 'round-closed'; readonly round: number }
-  | { readonly type: 'aggregated'; readonly round: number; readonly seat: number; readonly parameters: Artifact };
-
-interface SeatRecord {
-  /** Who had the seat last; the same volunteer goes on with its optimiser state. */
-  peer: PeerId | null;
-  account: AccountId | null;
-  steps: number;
-  parametersSha256: Digest | null;
-  /** Of the current round. */
-  report: SeatReport | null;
-  /** `solo`: this seat's outer step of a closed round is under way. */
-  aggregating: boolean;
-}
-
-export interface TrainRecord extends JobRecord {
-  readonly manifest: ManifestOf<'train'>;
-  stage: 'initialising' | 'training' | 'aggregating';
-  round: number;
-  /** The newest parameters: one for all, or with `solo` one for each seat. */
-  parameters: Artifact[];
-  readonly seats: SeatRecord[];
-  /** Every closed round's, in order: whoever watches late or again is told them all. */
-  readonly reports: RoundReport[];
-  tokens: number;
-  bytesSent: number;
-  bytesReceived: number;
-  startValidationLoss: number | null;
-  roundsCompleted: number;
-  report: TrainReport | null;
-}
-
-export const roundsOf = ({ train }: ManifestOf<'train'>): number => Math.ceil(train.steps / train.method.innerSteps);
-
-/** What is wrong with a training manifest beyond its fields, or undefined. */
-export function checkTraining(manifest: ManifestOf<'train'>): string | undefined {
-  const units = manifest.train.method.workers * (roundsOf(manifest) + 1);
-  if (manifest.units !== units)
-    return `manifest: a training of these rounds and workers has ${units} units, not ${manifest.units}`;
-  if (manifest.verify.replicas !== 1) return 'manifest: verify.replicas must be 1 for training';
-  return checkSizes(manifest);
-}
-
-/** Bytes of a chunk's digest and of a worker's report in a header, and of what else a job's state says. */
-const chunkTextBytes = 67;
-const workerTextBytes = 200;
-const stateTextBytes = 16 * 1024;
-
-/** The hub holds the parameters, a seat returns as many numbers, and the job's state names chunks and workers. */
-function checkSizes({ train }: ManifestOf<'train'>): string | undefined {
-  const { elements } = llamaLayout(train.model);
-  const bytes = 4 * elements;
-  if (bytes > trainedBytesMax) return `manifest: model: ${bytes} bytes of parameters, the most is ${trainedBytesMax}`;
-  const { name, compress, workers } = train.method;
-  const returned = elements * (compress === 'uint8' && name !== 'solo' ? 1 : 4) + chunkBytesMax;
-  if (returned > resultBytesMax) {
-    return `manifest: a seat returns ${returned} bytes, the most is ${resultBytesMax}; take a smaller model, or diloco with compress uint8`;
-  }
-  const text = chunkTextBytes * Math.ceil(bytes / chunkBytesMax) + workerTextBytes * workers + stateTextBytes;
-  if (text <= headerBytesMax) return undefined;
-  return `manifest: ${workers} workers with ${bytes} bytes of parameters do not fit one report; take fewer workers`;
-}
-
-export const newTrainRecord = (manifest: ManifestOf<'train'>, signature: string): TrainRecord => ({
-  manifest,
-  signature,
-  phase: 'waiting',
-  reason: null,
-  table: newUnitTable(manifest.units),
-  stage: 'initialising',
-  round: 0,
-  parameters: [],
-  seats: Array.from({ length: manifest.train.method.workers }, () => ({
-    peer: null,
-    account: null,
-    steps: 0,
-    parametersSha256: null,
-    report: null,
-    aggregating: false,
-  })),
-  reports: [],
-  tokens: 0,
-  bytesSent: 0,
-  bytesReceived: 0,
-  startValidationLoss: null,
-  roundsCompleted: 0,
-  report: null,
-});
-
-const isSolo = ({ manifest }: TrainRecord): boolean => manifest.train.method.name === 'solo';
-const seatAt = (record: TrainRecord, seat: number): SeatRecord => present(record.seats[seat], `no seat ${seat}`);
-
-export function applyTrainFact(record: TrainRecord, fact: TrainFact): void {
-  const workers = record.seats.length;
-  switch (fact.type) {
-    case 'initialised':
-      record.parameters = isSolo(record) ? record.seats.map(() => fact.parameters) : [fact.parameters];
-      record.stage = 'training';
-      return;
-    case 'leased':
-      applyJobFact(record, fact);
-      for (const [unit] of fact.units)
-        Object.assign(seatAt(record, unit % workers), { peer: fact.peer, account: fact.account });
-      return;
-    case 'contributed':
-      return applyContribution(record, fact);
-    case 'round-closed':
-      record.reports.push(reportRound(record));
-      record.startValidationLoss ??= newestOf(record)?.validationLoss ?? null;
-      record.roundsCompleted = Math.min(fact.round + 1, roundsOf(record.manifest));
-      if (fact.round === roundsOf(record.manifest)) {
-        record.report = reportTraining(record);
-        return;
-      }
-      record.stage = 'aggregating';
-      for (const seat of record.seats) seat.aggregating = isSolo(record) && seat.report !== null;
-      return;
-    case 'aggregated':
-      record.parameters[fact.seat] = fact.parameters;
-      if (isSolo(record)) seatAt(record, fact.seat).aggregating = false;
-      if (record.seats.some(({ aggregating }) => aggregating)) return;
-      for (const seat of record.seats) seat.report = null;
-      record.round = fact.round + 1;
-      record.stage = 'training';
-      return;
-    default:
-      applyJobFact(record, fact);
-  }
-}
-
-function applyContribution(
-  record: TrainRecord,
-  { unit, attempt, report }: Extract<TrainFact, { type: 'contributed' }>,
-): void {
-  const seat = seatAt(record, unit % record.seats.length);
-  const contributor = attemptAt(record.table, unit, attempt);
-  contributor.state = 'agreed';
-  unitAt(record.table, unit).accepted = attempt;
-  record.table.accepted++;
-  seat.account = contributor.account;
-  seat.report = report;
-  seat.steps += report.steps;
-  seat.parametersSha256 = record.round === roundsOf(record.manifest) ? report.parametersSha256 : null;
-  record.tokens += report.tokens;
-  record.bytesSent += report.bytesSent;
-  record.bytesReceived += report.bytesReceived;
-}
-
-const newestOf = ({ reports }: TrainRecord): RoundReport | undefined => reports.at(-1);
-
-function reportRound(record: TrainRecord): RoundReport {
-  const { manifest, round, seats } = record;
-  const reports = seats.flatMap(({ report }) => (report === null ? [] : [report]));
-  const losses = reports.flatMap(({ trainLoss }) => (trainLoss === null ? [] : [trainLoss]));
-  return {
-    round,
-    rounds: roundsOf(manifest),
-    contributors: reports.length,
-    trainLoss:
-      losses.length === 0 ? (newestOf(record)?.trainLoss ?? null) : losses.reduce((a, b) => a + b, 0) / losses.length,
-    validationLoss: reports.find(({ validationLoss }) => validationLoss !== null)?.validationLoss ?? null,
-  };
-}
-
-const reportTraining = (record: TrainRecord): TrainReport => ({
-  roundsCompleted: record.roundsCompleted,
-  roundsSkipped: roundsOf(record.manifest) - record.roundsCompleted,
-  parameters: present(record.parameters[0], 'a finished training has parameters'),
-  tokens: record.tokens,
-  trainLoss: newestOf(record)?.trainLoss ?? null,
-  startValidationLoss: record.startValidationLoss,
-  validationLoss: newestOf(record)?.validationLoss ?? null,
-  bytesSent: record.bytesSent,
-  bytesReceived: record.bytesReceived,
-  workers: record.seats.flatMap(({ account, steps, parametersSha256 }) =>
-    account === null ? [] : [{ id: account, steps, parametersSha256 }],
-  ),
-});
-
-export function restoreTrainRecord(snapshot: Json | undefined, facts: readonly Json[]): TrainRecord {
-  let record = snapshot === undefined ? undefined : (structuredCopy(snapshot) as TrainRecord);
-  for (const fact of facts as readonly TrainFact[]) {
-    if (fact.type !== 'submitted') applyTrainFact(present(record, 'a job stream begins with its submission'), fact);
-    else if (fact.manifest.program === 'train') record = newTrainRecord(fact.manifest, fact.signature);
-  }
-  return present(record, 'a job stream begins with its submission');
-}
-
-/** With fewer volunteers than seats the first round waits this long for more. */
-const startWaitMs = 3_000;
-/** A round may take twice the slowest seat of the last one and this much more. */
-const roundMargin = 2;
-const roundGraceMs = 5_000;
-/** How many times a round's allowed time its slow but steady seats get. */
-const patience = 3;
-/** A tab whose link broke is back within this, still at its unit; until then its seat is not given up. */
-const rejoinMs = reconnectMsMax + 1_000;
+export {
+  applyTrainFact,
+  newTrainRecord,
+  restoreTrainRecord,
+  type TrainFact,
+  type TrainRecord,
+} from './training-record.ts';
 
 export class TrainingCoordinator extends Coordinator {
   readonly record: TrainRecord;
-  private readonly holders: (Member | undefined)[];
-  private readonly candidates = new Map<Member, number>();
+  private readonly seats: Seats;
+  private readonly clock: RoundClock;
   private started = false;
-  private roundStart = 0;
-  /** When a seat was last left, or the hub came back to empty seats. */
-  private vacatedAt = 0;
-  /** Time from a round's start until its slowest contribution so far; and what the round before took. */
-  private slowestMs = 0;
-  private roundMs: number;
 
   constructor(job: JobId, context: JobContext, record: TrainRecord) {
     super(job, context, record.manifest);
     this.record = record;
-    this.holders = record.seats.map(() => undefined);
-    this.roundMs = 2_000 * record.manifest.limits.unitSeconds;
+    this.seats = new Seats(record, this, (unit) => this.needsMore(unit));
+    this.clock = new RoundClock(record.manifest.limits.unitSeconds);
   }
 
   get hasWork(): boolean {
@@ -270,8 +78,8 @@ export class TrainingCoordinator extends Coordinator {
   }
 
   rebuild(restarted: boolean, now: number): void {
-    this.roundStart = now;
-    this.vacatedAt = now;
+    this.clock.begin(now);
+    this.seats.restarted(now);
     for (const { chunks } of this.record.parameters) for (const chunk of chunks) this.context.hold(chunk);
     if (!this.isActive) return;
     if (restarted && this.record.table.units.some((unit) => unit?.attempts.some(({ state }) => state === 'open'))) {
@@ -280,7 +88,7 @@ export class TrainingCoordinator extends Coordinator {
     this.started = this.record.round > 0;
     if (this.record.stage === 'initialising') this.context.effect({ type: 'initialise', job: this.job });
     for (let seat = 0; seat < this.workers; seat++) {
-      const unit = this.unitOf(seat);
+      const unit = unitOf(this.record, seat);
       for (const attempt of this.record.table.units[unit]?.results ?? []) {
         const { peer, digest, state } = attemptAt(this.record.table, unit, attempt);
         if (digest === undefined || (state !== 'done' && state !== 'agreed')) continue;
@@ -295,18 +103,17 @@ export class TrainingCoordinator extends Coordinator {
   deal(member: Member, now: number): number {
     if (!this.hasWork || member.slots === 0 || !this.canServe(member)) return 0;
     if (!this.started) {
-      if (!this.candidates.has(member)) this.candidates.set(member, now);
+      this.seats.gather(member, now);
       this.startIfReady(now);
       if (!this.started) return 0;
-      if (this.holders.includes(member)) return 1;
+      if (this.seats.seated().includes(member)) return 1;
     }
-    const seat = this.seatFor(member);
+    const seat = this.seats.seatFor(member);
     if (seat === undefined) return 0;
-    this.holders[seat] = member;
-    member.seatOf = this;
+    this.seats.sit(seat, member);
     const { peer } = seatAt(this.record, seat);
     const fresh = peer !== member.peer;
-    this.lend(member, [this.unitOf(seat)], now, () => this.describeSeat(seat, fresh));
+    this.lend(member, [unitOf(this.record, seat)], now, () => describeSeat(this.record, seat, fresh));
     return 1;
   }
 
@@ -317,10 +124,10 @@ export class TrainingCoordinator extends Coordinator {
   }
 
   memberGone(member: Member, now: number): void {
-    this.candidates.delete(member);
+    this.seats.withdraw(member);
     this.forgetSpeed(member);
     for (const lease of [...member.leases]) if (lease.coordinator === this) this.end(lease, 'lost', now);
-    this.vacate(member, now);
+    this.seats.vacate(member, now);
     this.closeIfDone(now);
   }
 
@@ -329,14 +136,14 @@ export class TrainingCoordinator extends Coordinator {
     const leases = [...this.open.values()].filter(({ member }) => member.account === account);
     this.revoke(leases);
     for (const lease of leases) this.end(lease, 'revoked', now);
-    for (const holder of this.holders) if (holder?.account === account) this.vacate(holder, now);
+    for (const holder of this.seats.seated()) if (holder.account === account) this.seats.vacate(holder, now);
   }
 
   initialised(parameters: Artifact, now: number): void {
     if (!this.isActive || this.record.stage !== 'initialising') return;
     this.note({ type: 'initialised', parameters });
     for (const { chunks } of this.record.parameters) for (const chunk of chunks) this.context.hold(chunk);
-    this.roundStart = now;
+    this.clock.begin(now);
     this.context.workAppeared();
   }
 
@@ -348,11 +155,11 @@ export class TrainingCoordinator extends Coordinator {
       this.note({ type: 'dropped', unit, attempt });
       if (result.digest !== undefined) this.context.release(this.job, result.digest);
       this.settlePeer(result.peer, unit, attempt, false, 0);
-      const holder = this.holders[unit % this.workers];
+      const holder = this.seats.holder(unit % this.workers);
       // A report that came after its round speaks of what nobody asks any more; that is no fault.
       if (holder?.peer === result.peer && typeof report === 'string' && isUseful) {
         slowDown(holder, now);
-        this.vacate(holder, now);
+        this.seats.vacate(holder, now);
       }
       this.context.workAppeared();
     } else {
@@ -361,7 +168,7 @@ export class TrainingCoordinator extends Coordinator {
       this.settlePeer(result.peer, unit, attempt, true, this.manifest.price);
       const member = this.context.member(result.peer);
       if (member !== undefined) member.failuresInARow = 0;
-      this.slowestMs = Math.max(this.slowestMs, now - this.roundStart);
+      this.clock.contributed(now);
       this.context.stateChanged(this, false);
     }
     this.closeIfDone(now);
@@ -373,17 +180,15 @@ export class TrainingCoordinator extends Coordinator {
     const expected = isSolo(record) ? record.seats[index]?.aggregating === true : seat === null;
     if (!this.isActive || record.stage !== 'aggregating' || round !== record.round || !expected) return;
     const before = record.parameters[index];
-    const results = this.contributions();
+    const results = contributionsOf(this.record);
     this.note({ type: 'aggregated', round, seat: index, parameters });
     for (const chunk of parameters.chunks) this.context.hold(chunk);
     for (const chunk of before?.chunks ?? []) this.context.release(this.job, chunk);
     if (this.record.stage === 'aggregating') return;
     for (const { result } of results) this.context.release(this.job, result);
-    this.roundMs = roundMargin * this.slowestMs + roundGraceMs;
-    this.roundStart = now;
-    this.slowestMs = 0;
+    this.clock.next(now);
     // Seats whose volunteers ask for work already go on at once; the others when they ask.
-    for (const holder of this.holders) if (holder !== undefined && holder.slots > 0) this.deal(holder, now);
+    for (const holder of this.seats.seated()) if (holder.slots > 0) this.deal(holder, now);
     this.context.workAppeared();
   }
 
@@ -400,15 +205,15 @@ export class TrainingCoordinator extends Coordinator {
 
   /** With what the seat was lent, for the report to be held against. */
   private askInspection(unit: number, attempt: number, from: PeerId, digest: Digest): void {
-    const seat = this.describeSeat(unit % this.workers, false);
+    const seat = describeSeat(this.record, unit % this.workers, false);
     this.context.effect({ type: 'inspect', job: this.job, unit, attempt, from, digest, seat });
   }
 
   protected leaseGone(unit: number, why: EndReason, now: number): void {
-    const holder = this.holders[unit % this.workers];
+    const holder = this.seats.holder(unit % this.workers);
     // A round that closed without this seat does not take it away.
-    if (holder !== undefined && why !== 'revoked') this.vacate(holder, now);
-    if (this.record.stage === 'training' && this.roundOfUnit(unit) === this.record.round) {
+    if (holder !== undefined && why !== 'revoked') this.seats.vacate(holder, now);
+    if (this.record.stage === 'training' && roundOfUnit(this.record, unit) === this.record.round) {
       this.context.workAppeared();
       this.closeIfDone(now);
     }
@@ -417,31 +222,30 @@ export class TrainingCoordinator extends Coordinator {
   protected isUseful(unit: number): boolean {
     return (
       this.record.stage === 'training' &&
-      this.roundOfUnit(unit) === this.record.round &&
+      roundOfUnit(this.record, unit) === this.record.round &&
       seatAt(this.record, unit % this.workers).report === null
     );
   }
 
   protected needsMore(unit: number): boolean {
-    return this.isUseful(unit) && !this.isOut(unit) && !this.isInspecting(unit);
+    return this.isUseful(unit) && !this.isOut(unit) && !isInspecting(this.record, unit);
   }
 
   protected resumed(unit: number): void {
     for (const lease of this.open.values()) {
       if (lease.unit !== unit) continue;
-      this.holders[unit % this.workers] = lease.member;
-      lease.member.seatOf = this;
+      this.seats.sit(unit % this.workers, lease.member);
     }
   }
 
   protected finishing(now: number): void {
-    for (const { result } of this.contributions()) this.context.release(this.job, result);
+    for (const { result } of contributionsOf(this.record)) this.context.release(this.job, result);
     for (let seat = 0; seat < this.workers; seat++) {
-      for (const { state, digest } of this.record.table.units[this.unitOf(seat)]?.attempts ?? [])
+      for (const { state, digest } of this.record.table.units[unitOf(this.record, seat)]?.attempts ?? [])
         if (state === 'done' && digest !== undefined) this.context.release(this.job, digest);
     }
-    for (const holder of this.holders) if (holder !== undefined) this.vacate(holder, now);
-    this.candidates.clear();
+    for (const holder of this.seats.seated()) this.seats.vacate(holder, now);
+    this.seats.dismiss();
   }
 
   // Rounds
@@ -450,58 +254,13 @@ export class TrainingCoordinator extends Coordinator {
     return this.record.seats.length;
   }
 
-  private get isLastRound(): boolean {
-    return this.record.round === roundsOf(this.record.manifest);
-  }
-
-  private unitOf(seat: number): number {
-    return this.record.round * this.workers + seat;
-  }
-
-  private roundOfUnit(unit: number): number {
-    return Math.floor(unit / this.workers);
-  }
-
   private startIfReady(now: number): void {
-    const accounts = new Set<AccountId>();
-    let first = now;
-    for (const [{ account }, since] of this.candidates) {
-      accounts.add(account);
-      first = Math.min(first, since);
-    }
-    if (accounts.size < this.workers && (accounts.size === 0 || now - first < startWaitMs)) return;
+    if (!this.seats.isReady(now)) return;
     this.started = true;
-    this.roundStart = now;
+    this.clock.begin(now);
     // Who came first sits first: seat 0 is the one that evaluates.
-    for (const member of this.candidates.keys()) this.deal(member, now);
-    this.candidates.clear();
-  }
-
-  /** The seat that this volunteer works in now, its own first; undefined when there is none for it. */
-  private seatFor(member: Member): number | undefined {
-    const own = this.holders.indexOf(member);
-    if (own >= 0 && this.needsMore(this.unitOf(own))) return own;
-    if (own >= 0) {
-      // The end needs seat 0: whoever is done with a seat of their own may take it.
-      return this.isLastRound && this.holders[0] === undefined && this.needsMore(this.unitOf(0)) ? 0 : undefined;
-    }
-    if (this.holders.some((holder) => holder?.account === member.account)) return undefined;
-    let free: number | undefined;
-    for (let seat = 0; seat < this.workers; seat++) {
-      if (this.holders[seat] !== undefined || !this.needsMore(this.unitOf(seat))) continue;
-      if (seatAt(this.record, seat).peer === member.peer) return seat;
-      free ??= seat;
-    }
-    return free;
-  }
-
-  private vacate(member: Member, now: number): void {
-    for (let seat = 0; seat < this.workers; seat++) {
-      if (this.holders[seat] !== member) continue;
-      this.holders[seat] = undefined;
-      this.vacatedAt = now;
-    }
-    if (member.seatOf === this) member.seatOf = undefined;
+    for (const member of this.seats.gathered()) this.deal(member, now);
+    this.seats.dismiss();
   }
 
   private isOut(unit: number): boolean {
@@ -510,42 +269,13 @@ export class TrainingCoordinator extends Coordinator {
     return false;
   }
 
-  private isInspecting(unit: number): boolean {
-    return this.record.table.units[unit]?.attempts.some(({ state }) => state === 'done') ?? false;
-  }
-
-  private describeSeat(seat: number, fresh: boolean): Seat {
-    const { round } = this.record;
-    const { steps, method } = this.record.manifest.train;
-    const firstStep = Math.min(steps, round * method.innerSteps);
-    return {
-      round,
-      seat,
-      parameters: present(this.record.parameters[isSolo(this.record) ? seat : 0], 'a round begins with parameters'),
-      steps: Math.min(method.innerSteps, steps - firstStep),
-      firstStep,
-      evaluate: seat === 0,
-      fresh,
-    };
-  }
-
-  private contributions(): { seat: number; result: Digest }[] {
-    const found: { seat: number; result: Digest }[] = [];
-    for (let seat = 0; seat < this.workers; seat++) {
-      const unit = this.record.table.units[this.unitOf(seat)];
-      const digest = unit?.attempts[unit.accepted - 1]?.digest;
-      if (digest !== undefined) found.push({ seat, result: digest });
-    }
-    return found;
-  }
-
   private closeIfDone(now: number): void {
     if (!this.isActive || this.record.stage !== 'training' || !this.isComplete(now)) return;
     const { round } = this.record;
     const late = [...this.open.values()];
     this.note({ type: 'round-closed', round });
     this.context.stateChanged(this, true);
-    if (round === roundsOf(this.record.manifest)) return this.finish('done', null, now);
+    if (isLastRound(this.record)) return this.finish('done', null, now);
     this.revoke(late);
     for (const lease of late) this.end(lease, 'revoked', now);
     this.askAggregation();
@@ -556,29 +286,22 @@ export class TrainingCoordinator extends Coordinator {
     const missing: number[] = [];
     for (let seat = 0; seat < this.workers; seat++) {
       if (seatAt(this.record, seat).report !== null) continue;
-      if (this.isInspecting(this.unitOf(seat))) return false;
+      if (isInspecting(this.record, unitOf(this.record, seat))) return false;
       missing.push(seat);
     }
     if (missing.length === 0) return true;
     if (missing.length === this.workers) return false;
-    if (this.isLastRound && missing.includes(0)) return false;
-    const allowedMs = this.allowedMs(this.workers - missing.length);
-    if (now > this.roundStart + allowedMs)
-      return !missing.some((seat) => this.isOnItsWay(seat, patience * allowedMs, now));
-    if (missing.some((seat) => this.isOut(this.unitOf(seat)) || this.holders[seat] !== undefined)) return false;
-    return now >= this.vacatedAt + rejoinMs && !this.hasSuccessor();
-  }
-
-  /** A round's time; once half of the seats are done, what they took says more than the round before. */
-  private allowedMs(done: number): number {
-    const seen = roundMargin * this.slowestMs + roundGraceMs;
-    return 2 * done >= this.workers ? Math.min(this.roundMs, seen) : this.roundMs;
+    if (isLastRound(this.record) && missing.includes(0)) return false;
+    const { idle, steady } = this.clock.deadlines(1 - missing.length / this.workers);
+    if (now > idle) return !missing.some((seat) => this.isOnItsWay(seat, steady, now));
+    if (missing.some((seat) => this.isOut(unitOf(this.record, seat)) || this.seats.holder(seat) !== undefined))
+      return false;
+    return this.seats.isGivenUp(now) && !this.hasSuccessor();
   }
 
   /** A slow seat that reports progress and will be done before long is waited for, or it would never contribute. */
-  private isOnItsWay(seat: number, withinMs: number, now: number): boolean {
-    const unit = this.unitOf(seat);
-    const latest = this.roundStart + withinMs;
+  private isOnItsWay(seat: number, latest: number, now: number): boolean {
+    const unit = unitOf(this.record, seat);
     if (now > latest) return false;
     for (const lease of this.open.values()) {
       if (lease.unit === unit) return lease.expectedEnd > now && lease.expectedEnd <= latest;
@@ -588,7 +311,7 @@ export class TrainingCoordinator extends Coordinator {
 
   /** Whether somebody who waits for work could take an empty seat. */
   private hasSuccessor(): boolean {
-    const seated = new Set(this.holders.map((holder) => holder?.account));
+    const seated = new Set(this.seats.seated().map(({ account }) => account));
     for (const member of this.context.idleMembers()) {
       if (member.seatOf === undefined && !seated.has(member.account) && !this.context.isExcluded(member.account)) {
         if (this.canServe(member)) return true;
@@ -599,7 +322,7 @@ export class TrainingCoordinator extends Coordinator {
 
   private askAggregation(): void {
     const { round, parameters } = this.record;
-    const contributions = this.contributions();
+    const contributions = contributionsOf(this.record);
     if (!isSolo(this.record)) {
       const start = present(parameters[0], 'a round begins with parameters');
       this.context.effect({ type: 'aggregate', job: this.job, round, seat: null, parameters: start, contributions });
