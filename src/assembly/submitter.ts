@@ -10,6 +10,7 @@ import type { Artifact } from '../protocol/artifact.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
 import type { JobState, MessageOf } from '../protocol/messages.ts';
 import { LinkClosedError, type ChunkStore, type DigestBytes } from '../protocol/ports.ts';
+import { createEffectLoop } from '../swarm/drive.ts';
 import { createSubmitter, type SubmittedJob, type SubmitterEffect, type SubmitterInput } from '../swarm/submitter.ts';
 import { createChunkExchange } from './chunk-exchange.ts';
 import { keepConnected, type Dialled } from './reconnect.ts';
@@ -82,7 +83,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
   let tail: Uint8Array | undefined;
 
   const give = (input: SubmitterInput): void => {
-    for (const effect of machine.receive(input, parts.clock.now())) perform(effect);
+    perform(machine.receive(input, parts.clock.now()));
   };
 
   const send = (...message: Parameters<Session['send']>): void =>
@@ -91,7 +92,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
       ?.send(...message)
       .catch(() => {});
 
-  const perform = (effect: SubmitterEffect): void => {
+  const perform = createEffectLoop<SubmitterEffect>((effect) => {
     switch (effect.type) {
       case 'send':
         return send(effect.message);
@@ -113,7 +114,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
       case 'refused':
         return handles.get(effect.job)?.failed(new JobRefusedError(effect.reason));
     }
-  };
+  });
 
   const collect = (accepted: MessageOf<'unit-accepted'>, bytes: Uint8Array): void => {
     const { job, unit, digest, by } = accepted;

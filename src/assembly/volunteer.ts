@@ -10,6 +10,7 @@ import type { Manifest } from '../protocol/manifest.ts';
 import type { Lease, Message } from '../protocol/messages.ts';
 import type { ChunkStore, DigestBytes } from '../protocol/ports.ts';
 import { programSetVersion } from '../protocol/versions.ts';
+import { createEffectLoop } from '../swarm/drive.ts';
 import {
   createVolunteer,
   type VolunteerEffect,
@@ -163,16 +164,13 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
       ?.send(message, tails)
       .catch(() => {});
   };
-  const perform = (effects: readonly VolunteerEffect[]): void => {
-    for (const effect of effects) performOne(effect);
-  };
   const deliver = async ({ lease, digest, seconds }: Extract<VolunteerEffect, { type: 'deliver' }>): Promise<void> => {
     const delivery = await runner.delivery(lease, digest, seconds);
     if (delivery === undefined) return;
     send(delivery.message, [delivery.bytes]);
     publish({ sent: view().sent + 1 });
   };
-  const performOne = (effect: VolunteerEffect): void => {
+  const perform = createEffectLoop<VolunteerEffect>((effect) => {
     switch (effect.type) {
       case 'send':
         return send(effect.message);
@@ -191,7 +189,7 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
       case 'changed':
         return changed();
     }
-  };
+  });
 
   publish({ phase: 'running', account: identity.account, device: compute.device });
   give({ type: 'start' });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createDrive } from './drive.ts';
+import { createDrive, createEffectLoop } from './drive.ts';
 import type { FactRecord } from './step.ts';
 
 const record = (name: string): FactRecord => ({ stream: 'test', fact: name });
@@ -88,5 +88,28 @@ describe('the drive', () => {
     drive.take({ effects: ['2'] });
     expect(performed).toEqual([]);
     expect(errors).toEqual(['disk full']);
+  });
+});
+
+describe('the loop alone', () => {
+  it('performs what an effect brings about after the effects before it', () => {
+    const performed: string[] = [];
+    const perform = createEffectLoop<string>((effect) => {
+      performed.push(effect);
+      if (effect === 'first') perform(['brought about']);
+    });
+    perform(['first', 'second']);
+    expect(performed).toEqual(['first', 'second', 'brought about']);
+  });
+
+  it('goes on after an effect that throws', () => {
+    const performed: string[] = [];
+    const perform = createEffectLoop<string>((effect) => {
+      if (effect === 'bad') throw new Error('bad effect');
+      performed.push(effect);
+    });
+    expect(() => perform(['bad', 'next'])).toThrow('bad effect');
+    perform(['later']);
+    expect(performed).toEqual(['next', 'later']);
   });
 });

@@ -29,6 +29,7 @@ export interface Drive<Effect> {
 const groupRecordsMax = 256;
 
 export function createDrive<Effect>(options: DriveOptions<Effect>): Drive<Effect> {
+  const performAll = createEffectLoop(options.perform);
   const waiting: Step<Effect>[] = [];
   let isRunning = false;
   let run = Promise.resolve();
@@ -58,7 +59,7 @@ export function createDrive<Effect>(options: DriveOptions<Effect>): Drive<Effect
         options.failed(error instanceof Error ? error : new Error(String(error)));
         return;
       }
-      for (const step of group) for (const effect of step.effects) options.perform(effect);
+      performAll(group.flatMap((step) => step.effects));
     }
     isRunning = false;
   };
@@ -68,7 +69,7 @@ export function createDrive<Effect>(options: DriveOptions<Effect>): Drive<Effect
       if (broken) return;
       // With nothing to commit and nobody ahead, effects go out at once: no turn of the event loop is spent.
       if (!isRunning && (step.records?.length ?? 0) === 0) {
-        for (const effect of step.effects) options.perform(effect);
+        performAll(step.effects);
         return;
       }
       waiting.push(step);
@@ -79,5 +80,24 @@ export function createDrive<Effect>(options: DriveOptions<Effect>): Drive<Effect
     settled: async () => {
       while (isRunning) await run;
     },
+  };
+}
+
+/**
+ * The loop alone, for machines that keep no log: volunteers and submitters. What an effect brings about at once waits
+ * until the effects before it are performed.
+ */
+export function createEffectLoop<Effect>(perform: (effect: Effect) => void): (effects: readonly Effect[]) => void {
+  const queue: Effect[] = [];
+  let isPerforming = false;
+  return (effects) => {
+    queue.push(...effects);
+    if (isPerforming) return;
+    isPerforming = true;
+    try {
+      for (let effect = queue.shift(); effect !== undefined; effect = queue.shift()) perform(effect);
+    } finally {
+      isPerforming = false;
+    }
   };
 }
