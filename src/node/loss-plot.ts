@@ -95,7 +95,9 @@ export function plotLosses({ title, points, bigramLoss }: LossPlot): string {
     series: [
       {
         ...line('training', colors.train, (point) => point.trainLoss),
-        markLine: roundLines(ordered),
+        markLine: roundLines(
+          ordered.filter(({ round }, index) => ordered.findIndex((other) => other.round === round) === index),
+        ),
       },
       {
         ...line('validation', colors.validation, (point) => point.validationLoss),

@@ -96,7 +96,12 @@ export async function runTraining(options: TrainRunOptions): Promise<TrainSummar
     const round = handle.state()?.state?.round;
     if (round === undefined || points.some((point) => point.round === round.round)) return;
     const step = Math.min(plan.steps, round.round * plan.method.innerSteps);
-    points.push({ round: round.round, step, trainLoss: round.trainLoss, validationLoss: round.validationLoss });
+    const end = Math.min(plan.steps, step + plan.method.innerSteps);
+    // Validation speaks of the parameters that the round begins with; the training loss is a mean over its steps.
+    points.push({ round: round.round, step, trainLoss: null, validationLoss: round.validationLoss });
+    if (round.trainLoss !== null) {
+      points.push({ round: round.round, step: (step + end) / 2, trainLoss: round.trainLoss, validationLoss: null });
+    }
     written = written.then(() => appendFile(metrics, `${JSON.stringify({ step, ...round })}\n`));
     // A full disk is told at the end; what is trained meanwhile is not thrown away.
     written.catch(() => {});

@@ -147,8 +147,7 @@ function reportRound(record: TrainRecord): RoundReport {
     round,
     rounds: roundsOf(manifest),
     contributors: reports.length,
-    trainLoss:
-      losses.length === 0 ? (newestOf(record)?.trainLoss ?? null) : losses.reduce((a, b) => a + b, 0) / losses.length,
+    trainLoss: losses.length === 0 ? null : losses.reduce((a, b) => a + b, 0) / losses.length,
     validationLoss: reports.find(({ validationLoss }) => validationLoss !== null)?.validationLoss ?? null,
   };
 }
@@ -158,7 +157,8 @@ const reportTraining = (record: TrainRecord): TrainReport => ({
   roundsSkipped: roundsOf(record.manifest) - record.roundsCompleted,
   parameters: present(record.parameters[0], 'a finished training has parameters'),
   tokens: record.tokens,
-  trainLoss: newestOf(record)?.trainLoss ?? null,
+  // The last round only evaluates.
+  trainLoss: record.reports.findLast(({ trainLoss }) => trainLoss !== null)?.trainLoss ?? null,
   startValidationLoss: record.startValidationLoss,
   validationLoss: newestOf(record)?.validationLoss ?? null,
   bytesSent: record.bytesSent,
