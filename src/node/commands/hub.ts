@@ -44,13 +44,16 @@ export function register(program: Command, output: Output): void {
 }
 
 async function run(flags: HubFlags, output: Output): Promise<void> {
+  // What people wrote is read before anything is opened.
+  const https = await httpsOf(flags);
+  const iceServers = flags.ice === undefined ? {} : { iceServers: await readIceServers(flags.ice) };
   const server = await startHubServer({
     port: flags.port,
     host: flags.host,
     data: flags.data,
     site: siteFolder(),
-    ...(await httpsOf(flags)),
-    ...(flags.ice === undefined ? {} : { iceServers: await readIceServers(flags.ice) }),
+    ...https,
+    ...iceServers,
     report: output.progress,
   });
   for (const line of welcome(server, flags)) output.result(line);
