@@ -36,12 +36,12 @@ export const fullDemo: DemoSize = {
   render: 'render.json',
   renderSamples: 32,
   train: {
-    model: { layers: 2, width: 64, heads: 4, context: 64 },
-    method: { ...method, innerSteps: 25, outerMomentum: 0.9 },
-    optimizer: { learningRate: 0.005, warmup: 10 },
-    batch: 8,
-    steps: 300,
+    model: { layers: 2, width: 64, heads: 4, context: 48 },
+    method: { ...method, innerSteps: 20, outerMomentum: 0.7 },
+    optimizer: { learningRate: 0.006, warmup: 10 },
+    batch: 6,
+    steps: 100,
     seed: 1,
   },
-  generate: { samples: 16, samplesPerUnit: 2, maxTokens: 64, prompt: 'The ' },
+  generate: { samples: 16, samplesPerUnit: 2, maxTokens: 40, prompt: 'The ' },
 };
