@@ -6,6 +6,7 @@
 
 import type { Bytes } from '../core/bytes.ts';
 import type { Grid } from './grid.ts';
+import type { Choices } from './variants.ts';
 
 /** A buffer on the device; `bytes` is its size, a multiple of 4. */
 export interface DeviceBuffer {
@@ -69,6 +70,8 @@ export interface Device {
   readonly limits: DeviceLimits;
   /** WebGPU feature names that shaders may rely on: `shader-f16`, `subgroups`. */
   readonly features: ReadonlySet<string>;
+  /** Which variants of kernels programs shall run here. */
+  readonly choices: Choices;
   /** A zeroed storage buffer. */
   createBuffer(label: string, bytes: number): DeviceBuffer;
   /** Copies bytes into the buffer before any work that is recorded after this call. Length a multiple of 4. */

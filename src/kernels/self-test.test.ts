@@ -10,6 +10,7 @@ import { kernelCases } from './catalogue.ts';
 import { DeviceError, type Device, type DeviceBuffer } from './device.ts';
 import { selfTest } from './self-test.ts';
 import type { KernelCase } from './test-case.ts';
+import { safeChoices } from './variants.ts';
 
 const seed = 1;
 
@@ -32,6 +33,7 @@ function paperDevice(cases: readonly KernelCase[], alter: (words: Uint32Array, n
       memoryBytesMax: 2 ** 30,
     },
     features: new Set(),
+    choices: safeChoices,
     createBuffer: (label, bytes) => {
       const buffer = { label, bytes };
       memory.set(buffer, new Uint8Array(bytes));

@@ -10,6 +10,7 @@ import { kernelCases } from './catalogue.ts';
 import type { Device, DeviceBuffer, Dispatch } from './device.ts';
 import type { KernelCase } from './test-case.ts';
 import { at } from './truth.ts';
+import { canRun } from './variants.ts';
 
 export interface CaseReport {
   readonly kernel: string;
@@ -27,6 +28,8 @@ export interface SelfTestReport {
   readonly seed: number;
   readonly passed: number;
   readonly failed: number;
+  /** Cases of variants that this device cannot run. */
+  readonly notApplicable: number;
   readonly cases: readonly CaseReport[];
 }
 
@@ -41,13 +44,15 @@ export interface SelfTestOptions {
 export async function selfTest(device: Device, options: SelfTestOptions = {}): Promise<SelfTestReport> {
   const { seed = 1, cases = kernelCases(seed) } = options;
   const reports: CaseReport[] = [];
-  for (const kernelCase of cases) {
+  const applicable = cases.filter(({ variant }) => variant === undefined || canRun(variant, device));
+  for (const kernelCase of applicable) {
     const report = await runCase(device, kernelCase);
     reports.push(report);
     options.onCase?.(report);
   }
   const passed = reports.filter((report) => report.passed).length;
-  return { seed, passed, failed: reports.length - passed, cases: reports };
+  const notApplicable = cases.length - applicable.length;
+  return { seed, passed, failed: reports.length - passed, notApplicable, cases: reports };
 }
 
 const guardsBefore = 3;

@@ -6,6 +6,7 @@
 import type { Random } from '../core/prng.ts';
 import type { Dispatch } from './device.ts';
 import type { Tensor } from './kernel.ts';
+import type { Variant } from './variants.ts';
 
 /** An element passes when |got - want| <= absolute + relative * |want|. */
 export interface Tolerance {
@@ -16,6 +17,8 @@ export interface Tolerance {
 
 export interface KernelCase {
   readonly kernel: string;
+  /** The variant under test; where the device cannot run it, the case does not apply. */
+  readonly variant?: Variant;
   /** Sizes and options in words. */
   readonly title: string;
   /** What every tensor holds before the run; outputs start with what is told here too. */

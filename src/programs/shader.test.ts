@@ -6,6 +6,7 @@ import type { Device, DeviceBuffer, Dispatch } from '../kernels/device.ts';
 import type { Manifest, ManifestOf, ShaderBuffer } from '../protocol/manifest.ts';
 import type { Chunks } from '../protocol/ports.ts';
 import { openShaderProgram, UnitAbortedError } from './shader.ts';
+import { safeChoices } from '../kernels/variants.ts';
 
 const artifact = (bytes: number) => ({ bytes, chunks: [] });
 const manifestOf = (buffers: ShaderBuffer[], shader: Partial<ManifestOf<'shader'>['shader']> = {}): Manifest => ({
@@ -50,6 +51,7 @@ function recorder() {
       memoryBytesMax: 1500,
     },
     features: new Set(),
+    choices: safeChoices,
     createBuffer(label, bytes) {
       const buffer = { label, bytes };
       buffers.add(buffer);

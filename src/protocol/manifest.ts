@@ -97,6 +97,9 @@ export const optimizerSchema = v.strictObject({
 });
 export type Optimizer = v.InferOutput<typeof optimizerSchema>;
 
+/** Kernel variants by family that every volunteer shall run, so that all sum in the same order; others as they choose. */
+const variants = v.optional(v.record(shortText, shortText));
+
 export const trainPlanSchema = v.strictObject({
   model: modelConfigSchema,
   /** Token ids as bytes (vocabulary up to 256), one after another. */
@@ -110,6 +113,7 @@ export const trainPlanSchema = v.strictObject({
   /** Optimiser steps of each worker in the whole run. */
   steps: whole(1, 10_000_000),
   seed: whole(0, Number.MAX_SAFE_INTEGER),
+  variants,
 });
 export type TrainPlan = v.InferOutput<typeof trainPlanSchema>;
 
@@ -129,6 +133,7 @@ export const generatePlanSchema = v.strictObject({
   seed: whole(0, Number.MAX_SAFE_INTEGER),
   /** Token ids that end a sample. */
   stopTokens: v.array(whole(0, 1_000_000)),
+  variants,
 });
 export type GeneratePlan = v.InferOutput<typeof generatePlanSchema>;
 

@@ -49,6 +49,10 @@ export const deviceSchema = v.strictObject({
   /** Largest storage binding and buffer in bytes. */
   bindingBytesMax: whole(0, Number.MAX_SAFE_INTEGER),
   bufferBytesMax: whole(0, Number.MAX_SAFE_INTEGER),
+  /** Digest of what the probe kernels gave; float results are compared bit for bit only where it is equal. */
+  numericClass: v.optional(hex32),
+  /** Where the adapter ends every loop by itself after so many iterations, as some do; absent where it does not. */
+  loopIterationsMax: v.optional(whole(1, Number.MAX_SAFE_INTEGER)),
 });
 export type DeviceDescription = v.InferOutput<typeof deviceSchema>;
 

@@ -16,6 +16,7 @@ import {
   type Dispatch,
   type Pipeline,
 } from '../../kernels/device.ts';
+import { safeChoices, type Choices } from '../../kernels/variants.ts';
 import { createBatch, type Batch, type BoundBuffer } from './batch.ts';
 import { createCallOrder, lifeOf } from './device-life.ts';
 import { inErrorScopes } from './errors.ts';
@@ -27,6 +28,8 @@ import { createErrorKeeper, createSubmitter, reportText } from './submitter.ts';
 export interface ExecutorOptions {
   readonly clock: Clock;
   readonly memoryBytesMax: number;
+  /** Which variants programs run; default the safe ones. */
+  readonly choices?: Choices;
 }
 
 export interface Executor extends Device {
@@ -43,7 +46,7 @@ const uniformBytesMax = 65536;
 
 interface OwnBuffer extends DeviceBuffer, BoundBuffer {}
 
-export function createExecutor(device: GPUDevice, { clock, memoryBytesMax }: ExecutorOptions): Executor {
+export function createExecutor(device: GPUDevice, { clock, memoryBytesMax, choices = safeChoices }: ExecutorOptions): Executor {
   const limits = limitsOf(device, memoryBytesMax);
   const life = lifeOf(device);
   const order = createCallOrder(life);
@@ -80,6 +83,7 @@ export function createExecutor(device: GPUDevice, { clock, memoryBytesMax }: Exe
   return {
     limits,
     features: new Set(device.features),
+    choices,
     pacer,
     lost: life.lost,
     setDuty: pacer.setDuty,

@@ -1,0 +1,10 @@
+/** Every operation that has variants. Each family stands beside its operation; this list is what the tuner and pins know. */
+
+import type { Family, Pins } from './variants.ts';
+import { safeVariant } from './variants.ts';
+
+export const families: readonly Family[] = [];
+
+/** Pins of the safe variant of everything: results of one numeric class are then equal bit for bit. */
+export const safePins = (): Pins =>
+  Object.fromEntries(families.map((family) => [family.name, safeVariant(family).name]));
