@@ -22,7 +22,7 @@ import type { Binding, DeviceBuffer, Dispatch, Pipeline } from './device.ts';
 import { gridOf, type Grid } from './grid.ts';
 import { shaderSource } from './sources.ts';
 
-/** A row-major tensor of 4-byte elements (f32, or u32 where told), from element `offset` of a buffer; default 0. */
+/** A row-major tensor of 4-byte elements (f32, or u32 or i32 where told), from element `offset` of a buffer; default 0. */
 export interface Tensor {
   readonly buffer: DeviceBuffer;
   readonly offset?: number;
@@ -32,7 +32,7 @@ export interface KernelTensor<Name extends string> {
   readonly name: Name;
   /** `write` is `read_write` in WGSL. */
   readonly access: 'read' | 'write';
-  readonly holds: 'f32' | 'u32';
+  readonly holds: 'f32' | 'u32' | 'i32';
 }
 
 export interface KernelNumber<Name extends string> {
@@ -51,18 +51,18 @@ export interface Kernel<Tensors extends string = string, Numbers extends string 
   readonly numbers: readonly KernelNumber<Numbers>[];
 }
 
-/** A tensor as `name`, `name:u32`, or with `>` before it when it is written. */
-type TensorText<Name extends string> = `${'' | '>'}${Name}${'' | ':u32'}`;
+/** A tensor as `name`, `name:u32`, `name:i32`, or with `>` before it when it is written. */
+type TensorText<Name extends string> = `${'' | '>'}${Name}${'' | ':u32' | ':i32'}`;
 type NumberText<Name extends string> = `${Name}${'' | ':f32'}`;
 type TensorName<Text extends string> = Text extends `>${infer Rest}`
   ? TensorName<Rest>
-  : Text extends `${infer Name}:u32`
+  : Text extends `${infer Name}:${'u32' | 'i32'}`
     ? Name
     : Text;
 type NumberName<Text extends string> = Text extends `${infer Name}:f32` ? Name : Text;
 
 /**
- * Declares a kernel. Tensors are f32 and read unless said: `'>output'` is written, `'tokens:u32'` holds u32.
+ * Declares a kernel. Tensors are f32 and read unless said: `'>output'` is written, `'tokens:u32'` holds u32, `':i32'` i32.
  * Numbers are u32 unless said: `'epsilon:f32'`.
  */
 export function defineKernel<T extends string, N extends string>(declaration: {
@@ -78,9 +78,9 @@ export function defineKernel<T extends string, N extends string>(declaration: {
     name,
     pipeline: { label: name, wgsl: shaderSource(shader), entryPoint, ...(constants && { constants }) },
     tensors: declaration.tensors.map((text: string) => ({
-      name: text.replace('>', '').replace(':u32', '') as TensorName<T>,
+      name: text.replace(/^>|:[ui]32$/g, '') as TensorName<T>,
       access: text.startsWith('>') ? 'write' : 'read',
-      holds: text.endsWith(':u32') ? 'u32' : 'f32',
+      holds: text.endsWith(':u32') ? 'u32' : text.endsWith(':i32') ? 'i32' : 'f32',
     })),
     numbers: declaration.numbers.map((text: string) => ({
       name: text.replace(':f32', '') as NumberName<N>,
