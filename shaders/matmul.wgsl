@@ -1,4 +1,4 @@
-// output = left x right (+ output). Strides tell how the operands are stored, so one shader serves NN, NT and TN.
+// output = activation(left x right + bias) + residual, or that added to output. Strides tell how the operands are stored, so one shader serves NN, NT and TN.
 // `main`: an invocation sums 8 rows of 4 columns; the columns lie a quarter of the width apart, so that neighbouring
 // invocations read neighbouring columns. `single_row`: one element each, in the same order of sums.
 
@@ -7,6 +7,8 @@ override workgroup_size: u32 = 64;
 struct Arguments {
   left_offset: u32,
   right_offset: u32,
+  bias_offset: u32,
+  residual_offset: u32,
   output_offset: u32,
   rows: u32,
   columns: u32,
@@ -15,13 +17,52 @@ struct Arguments {
   left_inner_stride: u32,
   right_inner_stride: u32,
   right_column_stride: u32,
+  has_bias: u32,
+  activation: u32,
+  has_residual: u32,
   accumulate: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Arguments;
 @group(0) @binding(1) var<storage, read> left: array<f32>;
 @group(0) @binding(2) var<storage, read> right: array<f32>;
-@group(0) @binding(3) var<storage, read_write> output: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> output: array<f32>;
+
+// 1 GELU (by tanh, written with the logistic function), 2 SiLU, 3 ReLU. Comparisons keep NaN, as max would not.
+fn activated(x: f32) -> f32 {
+  switch args.activation {
+    case 1u: {
+      return x / (1.0 + exp(min(-1.5957691216 * (x + 0.044715 * x * x * x), 80.0)));
+    }
+    case 2u: {
+      return x / (1.0 + exp(min(-x, 80.0)));
+    }
+    case 3u: {
+      return select(x, 0.0, x < 0.0);
+    }
+    default: {
+      return x;
+    }
+  }
+}
+
+fn store_one(row: u32, column: u32, sum: f32) {
+  var value = sum;
+  if (args.has_bias != 0u) {
+    value += bias[args.bias_offset + column];
+  }
+  value = activated(value);
+  let place = row * args.columns + column;
+  if (args.has_residual != 0u) {
+    value += residual[args.residual_offset + place];
+  }
+  if (args.accumulate != 0u) {
+    value += output[args.output_offset + place];
+  }
+  output[args.output_offset + place] = value;
+}
 
 fn store(row: u32, columns: vec4u, sum: vec4f) {
   if (row >= args.rows) {
@@ -29,12 +70,7 @@ fn store(row: u32, columns: vec4u, sum: vec4f) {
   }
   for (var index = 0u; index < 4u; index++) {
     if (columns[index] < args.columns) {
-      let place = args.output_offset + row * args.columns + columns[index];
-      if (args.accumulate == 0u) {
-        output[place] = sum[index];
-      } else {
-        output[place] += sum[index];
-      }
+      store_one(row, columns[index], sum[index]);
     }
   }
 }
@@ -105,9 +141,5 @@ fn single_row(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgro
     left_at += args.left_inner_stride;
     right_at += args.right_inner_stride;
   }
-  if (args.accumulate == 0u) {
-    output[args.output_offset + index] = sum;
-  } else {
-    output[args.output_offset + index] += sum;
-  }
+  store_one(index / args.columns, index % args.columns, sum);
 }

@@ -8,6 +8,8 @@ import { crossEntropyCases, crossEntropyKernels } from './cross-entropy.ts';
 import { embeddingCases, embeddingKernels } from './embedding.ts';
 import type { Kernel } from './kernel.ts';
 import { matmulCases, matmulKernels } from './matmul.ts';
+import { matvecCases } from './matvec-cases.ts';
+import { matvecKernels, matvecVariants } from './matvec.ts';
 import { reduceCases, reduceKernels } from './reduce.ts';
 import { rmsNormCases, rmsNormKernels } from './rms-norm.ts';
 import { ropeCases, ropeKernels } from './rope.ts';
@@ -19,6 +21,7 @@ import { vectorCases, vectorKernels } from './vector.ts';
 export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'numbers'>[] = [
   ...embeddingKernels,
   ...matmulKernels,
+  ...matvecKernels,
   ...rmsNormKernels,
   ...ropeKernels,
   ...attentionKernels,
@@ -44,6 +47,7 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   reduceCases,
   adamwCases,
   sampleCases,
+  (random) => matvecCases(matvecVariants, random),
 ];
 
 /** Each operation's cases come from a stream of their own, so that adding one leaves the others' numbers alone. */
