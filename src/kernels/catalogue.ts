@@ -6,6 +6,8 @@ import { attentionDecodeCases, attentionDecodeKernels } from './attention-decode
 import { attentionCases, attentionKernels } from './attention.ts';
 import { crossEntropyCases, crossEntropyKernels } from './cross-entropy.ts';
 import { embeddingCases, embeddingKernels } from './embedding.ts';
+import { exactCases } from './exact-cases.ts';
+import { exactKernels } from './exact.ts';
 import type { Kernel } from './kernel.ts';
 import { matmulCases, matmulKernels } from './matmul.ts';
 import { matvecCases } from './matvec-cases.ts';
@@ -32,6 +34,7 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...reduceKernels,
   ...adamwKernels,
   ...sampleKernels,
+  ...exactKernels,
 ];
 
 const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
@@ -48,6 +51,7 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   adamwCases,
   sampleCases,
   (random) => matvecCases(matvecVariants, random),
+  exactCases,
 ];
 
 /** Each operation's cases come from a stream of their own, so that adding one leaves the others' numbers alone. */
