@@ -55,7 +55,7 @@ export async function selfTest(device: Device, options: SelfTestOptions = {}): P
   return { seed, passed, failed: reports.length - passed, notApplicable, cases: reports };
 }
 
-const guardsBefore = 3;
+const guardsBefore = ({ alignment }: KernelCase): number => alignment ?? 3;
 const guardsAfter = 2;
 const guardValue = 0x4d4d4d4d;
 
@@ -67,10 +67,11 @@ interface Placed {
 async function runCase(device: Device, kernelCase: KernelCase): Promise<CaseReport> {
   const placed = new Map<string, Placed>();
   try {
-    for (const [name, values] of Object.entries(kernelCase.tensors)) placed.set(name, place(device, name, values));
+    for (const [name, values] of Object.entries(kernelCase.tensors))
+      placed.set(name, place(device, name, values, kernelCase));
     const dispatches = kernelCase.dispatches((name) => ({
       buffer: placedAs(placed, name).buffer,
-      offset: guardsBefore,
+      offset: guardsBefore(kernelCase),
     }));
     await runAll(device, dispatches);
     return await compare(device, kernelCase, placed);
@@ -91,9 +92,12 @@ async function runAll(device: Device, dispatches: readonly Dispatch[]): Promise<
 const placedAs = (placed: ReadonlyMap<string, Placed>, name: string): Placed =>
   present(placed.get(name), `the case names a tensor '${name}' that it does not have`);
 
-function place(device: Device, name: string, values: Float32Array | Uint32Array): Placed {
-  const words = new Uint32Array(guardsBefore + values.length + guardsAfter).fill(guardValue);
-  words.set(new Uint32Array(values.buffer, values.byteOffset, values.length), guardsBefore);
+function place(device: Device, name: string, values: Float32Array | Uint32Array, kernelCase: KernelCase): Placed {
+  const before = guardsBefore(kernelCase);
+  // Rounded up, because a shader that reads four elements at once does not see a shorter rest.
+  const after = guardsAfter + ((4 - ((before + values.length + guardsAfter) % 4)) % 4);
+  const words = new Uint32Array(before + values.length + after).fill(guardValue);
+  words.set(new Uint32Array(values.buffer, values.byteOffset, values.length), before);
   const buffer = device.createBuffer(`self-test ${name}`, words.byteLength);
   device.write(buffer, viewBytes(words));
   return { buffer, count: values.length };
@@ -110,8 +114,9 @@ async function compare(
   for (const [name, want] of Object.entries(kernelCase.expected)) {
     const { buffer, count } = placedAs(placed, name);
     const words = new Uint32Array(copyBytes(await device.read(buffer)).buffer);
-    if (!guardsStand(words, count)) problem ??= `${name}: an element outside the tensor was written`;
-    const found = compareTensor(name, words.slice(guardsBefore, guardsBefore + count), want, kernelCase);
+    const before = guardsBefore(kernelCase);
+    if (!guardsStand(words, before, count)) problem ??= `${name}: an element outside the tensor was written`;
+    const found = compareTensor(name, words.slice(before, before + count), want, kernelCase);
     errorMax = Math.max(errorMax, found.errorMax);
     ofTolerance = Math.max(ofTolerance, found.ofTolerance);
     problem ??= found.problem;
@@ -121,8 +126,8 @@ async function compare(
   return problem === undefined ? report : { ...report, problem };
 }
 
-const guardsStand = (words: Uint32Array, count: number): boolean =>
-  words.every((word, index) => (index >= guardsBefore && index < guardsBefore + count) || word === guardValue);
+const guardsStand = (words: Uint32Array, before: number, count: number): boolean =>
+  words.every((word, index) => (index >= before && index < before + count) || word === guardValue);
 
 function compareTensor(
   name: string,
