@@ -37,7 +37,7 @@ const node: UserConfig = {
     minify: false,
     rollupOptions: {
       checks,
-      input: { cli: 'src/node/cli.ts', bench: 'bench/run.ts' },
+      input: { cli: 'src/node/cli.ts', bench: 'bench/run.ts', conformance: 'bench/conformance/run.ts' },
       output: { entryFileNames: '[name].js' },
     },
   },

@@ -2,6 +2,7 @@
 
 import { openDevice } from '../../src/adapters/gpu/device.ts';
 import { selfTest } from '../../src/kernels/self-test.ts';
+import { conformanceRows, kernelNames } from './conformance-rows.ts';
 import { failedWith, rowsThatDependOnTheBatch } from './kernel-checks.ts';
 import type { Miscompile } from './miscompiles.ts';
 
@@ -11,6 +12,9 @@ opened.catch(() => undefined);
 
 const kernelsUnderTest = {
   adapter: async () => (await opened).description,
+  adapterInfo: async () => (await opened).adapter,
+  kernelNames,
+  conformanceRows: async (seed: number, kernel: string) => conformanceRows((await opened).device, seed, kernel),
   selfTest: async (seed: number) => selfTest((await opened).device, { seed }),
   failedWith: async (wrong: Miscompile) => failedWith((await opened).device, wrong),
   rowsThatDependOnTheBatch: async () => rowsThatDependOnTheBatch((await opened).device),

@@ -21,8 +21,9 @@ try {
   process.exit(1);
 }
 if (command !== 'build') {
-  // Benchmarks are built with the command line and stay outside of it: they are for this repository only.
-  const isBench = command === 'bench';
-  if (isBench) process.argv.splice(2, 1);
-  await import(pathToFileURL(join(root, 'dist', 'node', isBench ? 'bench.js' : 'cli.js')).href);
+  // Benchmarks and the conformance run are built with the command line and stay outside of it: they are for this
+  // repository only.
+  const own = command === 'bench' || command === 'conformance' ? command : undefined;
+  if (own !== undefined) process.argv.splice(2, 1);
+  await import(pathToFileURL(join(root, 'dist', 'node', `${own ?? 'cli'}.js`)).href);
 }

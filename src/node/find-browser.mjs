@@ -139,7 +139,7 @@ function installOnDebian(say) {
 }
 
 /** Ubuntu's `chromium` is a stub for another package system, so only Debian itself will do. */
-function isDebian() {
+export function isDebian() {
   return existsSync('/etc/os-release') && /^ID="?debian"?$/m.test(readFileSync('/etc/os-release', 'utf8'));
 }
 
