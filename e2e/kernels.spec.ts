@@ -61,3 +61,9 @@ for (const wrong of miscompiles) {
 test('a row gives equal bits alone and in any batch', async () => {
   expect(await page.evaluate(() => window.kernelsUnderTest.rowsThatDependOnTheBatch())).toEqual([]);
 });
+
+test('integer programs and the referee give the digests that every adapter and engine must give', async () => {
+  const { got, expected } = await page.evaluate(() => window.kernelsUnderTest.exactDigests());
+  expect(Object.values(got).map((digest) => digest.length)).toEqual([64, 64, 64]);
+  expect(got).toEqual(expected);
+});

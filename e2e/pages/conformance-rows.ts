@@ -5,9 +5,11 @@
 
 import { kernelCases } from '../../src/kernels/catalogue.ts';
 import type { Device } from '../../src/kernels/device.ts';
+import { refereeDigest, refereeDigestExpected } from '../../src/kernels/referee-digest.ts';
 import { selfTest, type CaseReport } from '../../src/kernels/self-test.ts';
 import type { KernelCase } from '../../src/kernels/test-case.ts';
 import { canRun } from '../../src/kernels/variants.ts';
+import { exactDigests, exactDigestsExpected } from '../../src/models/exact-digest.ts';
 
 export interface ConformanceRow {
   readonly kernel: string;
@@ -31,11 +33,18 @@ function casesOf(seed: number): readonly KernelCase[] {
   return made.cases;
 }
 
+/** The digests of whole exact programs, a row each; they know no seed and no tolerance. */
+const exactPrograms = 'exact programs';
+
 /** What can be asked of `conformanceRows`, in the order of the catalogue. */
-export const kernelNames = (seed: number): string[] => [...new Set(casesOf(seed).map(({ kernel }) => kernel))];
+export const kernelNames = (seed: number): string[] => [
+  ...new Set(casesOf(seed).map(({ kernel }) => kernel)),
+  exactPrograms,
+];
 
 /** The rows of one kernel. */
 export async function conformanceRows(device: Device, seed: number, kernel: string): Promise<ConformanceRow[]> {
+  if (kernel === exactPrograms) return exactRows(device);
   const cases = casesOf(seed).filter((one) => one.kernel === kernel);
   const variants = [...new Set(cases.map(({ variant }) => variant?.name ?? ''))];
   const rows: ConformanceRow[] = [];
@@ -46,6 +55,24 @@ export async function conformanceRows(device: Device, seed: number, kernel: stri
     rows.push(rowOf(kernel, variant, reports, own.length - applicable.length));
   }
   return rows;
+}
+
+async function exactRows(device: Device): Promise<ConformanceRow[]> {
+  const { forward, training } = await exactDigests(device);
+  const row = (variant: string, digest: string, expected: string): ConformanceRow => ({
+    kernel: exactPrograms,
+    variant,
+    passed: digest === expected ? 1 : 0,
+    failed: digest === expected ? 0 : 1,
+    notApplicable: 0,
+    ofTolerance: digest === expected ? 0 : null,
+    problems: digest === expected ? [] : [`the digest is ${digest}, and every device must give ${expected}`],
+  });
+  return [
+    row('forward pass', forward, exactDigestsExpected.forward),
+    row('ten training steps', training, exactDigestsExpected.training),
+    row('referee on the CPU', refereeDigest(), refereeDigestExpected),
+  ];
 }
 
 /** Cases that run at once: each waits for readbacks, and a browser may take a tenth of a second for one. */

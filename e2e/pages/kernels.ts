@@ -1,7 +1,9 @@
 /** The page of `kernels.spec.ts`: opens the browser's device and runs what the test asks for. */
 
 import { openDevice } from '../../src/adapters/gpu/device.ts';
+import { refereeDigest, refereeDigestExpected } from '../../src/kernels/referee-digest.ts';
 import { selfTest } from '../../src/kernels/self-test.ts';
+import { exactDigests, exactDigestsExpected } from '../../src/models/exact-digest.ts';
 import { conformanceRows, kernelNames } from './conformance-rows.ts';
 import { failedWith, rowsThatDependOnTheBatch } from './kernel-checks.ts';
 import type { Miscompile } from './miscompiles.ts';
@@ -18,6 +20,10 @@ const kernelsUnderTest = {
   selfTest: async (seed: number) => selfTest((await opened).device, { seed }),
   failedWith: async (wrong: Miscompile) => failedWith((await opened).device, wrong),
   rowsThatDependOnTheBatch: async () => rowsThatDependOnTheBatch((await opened).device),
+  exactDigests: async () => ({
+    got: { ...(await exactDigests((await opened).device)), referee: refereeDigest() },
+    expected: { ...exactDigestsExpected, referee: refereeDigestExpected },
+  }),
   usage: async () => (await opened).device.usage(),
 };
 
