@@ -7,6 +7,8 @@
 export interface NodeGpuOptions {
   /** `null` compiles and validates and computes nothing. */
   readonly backend?: 'null' | 'vulkan' | 'metal' | 'd3d12';
+  /** The GPU's name, or a part of it; `listNodeGpus` knows the names. Left out, Dawn chooses. */
+  readonly adapter?: string;
 }
 
 /** Dawn dies with the process's last reference to it, devices in use or not; so they stay until `closeNodeGpu`. */
@@ -16,9 +18,37 @@ const kept = new Set<GPU>();
 export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<GPU> {
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
-  const gpu = create(options.backend === undefined ? [] : [`backend=${options.backend}`]);
+  const { backend, adapter } = options;
+  const gpu = create([
+    ...(backend === undefined ? [] : [`backend=${backend}`]),
+    ...(adapter === undefined ? [] : [`adapter=${adapter}`]),
+  ]);
   kept.add(gpu);
   return gpu;
 }
 
 export const closeNodeGpu = (gpu: GPU): boolean => kept.delete(gpu);
+
+/** Names of the GPUs that Dawn would use on this machine; one name where several GPUs share it. */
+export async function listNodeGpus(): Promise<readonly string[]> {
+  const gpu = await openNodeGpu({ backend: backendHere, adapter: 'a name that no GPU has' });
+  try {
+    await gpu.requestAdapter();
+    return [];
+  } catch (error) {
+    // The library's only way to tell: it names all that there are where it does not find the one that was asked for.
+    return namesIn(error instanceof Error ? error.message : '', backendHere);
+  } finally {
+    closeNodeGpu(gpu);
+  }
+}
+
+const backendHere = process.platform === 'darwin' ? 'metal' : process.platform === 'win32' ? 'd3d12' : 'vulkan';
+
+export const namesIn = (text: string, backend: string): readonly string[] => [
+  ...new Set(
+    [...text.matchAll(/backend: '([^']*)', name: '([^\n]*)'/g)]
+      .filter(([, own]) => own === backend)
+      .map(([, , name = '']) => name),
+  ),
+];

@@ -1,0 +1,151 @@
+/**
+ * The near end of the compute worker, a browser's or Node's: hands units over and passes on what it asks for. Comlink never
+ * settles the calls of a worker that is gone, so every call here is bound to the worker's life. Starting the worker is
+ * `spawn.ts` in browsers and `src/node/native-compute.ts` in Node.
+ */
+
+import { proxy, transfer, wrap, type Endpoint, type Remote } from 'comlink';
+import type { Bytes } from '../../core/bytes.ts';
+import type { JobId } from '../../core/ids.ts';
+import type { Manifest } from '../../protocol/manifest.ts';
+import type { DeviceDescription, Seat } from '../../protocol/messages.ts';
+import type { Chunks } from '../../protocol/ports.ts';
+import type { ComputeApi, ComputeHost, ComputeOptions, ComputeUsage } from './compute-api.ts';
+
+export interface SpawnedUnit {
+  readonly lease: { readonly job: JobId; readonly unit: number; readonly seat?: Seat | undefined };
+  readonly manifest: Manifest;
+  readonly chunks: Chunks;
+  readonly signal: AbortSignal;
+  readonly progress: (done: number) => void;
+}
+
+export interface SpawnedCompute {
+  readonly device: DeviceDescription;
+  /** The unit's result; rejects with the program's error, or with `WorkerGoneError`. */
+  run(unit: SpawnedUnit): Promise<Bytes>;
+  closeJob(job: JobId): Promise<void>;
+  setDuty(fraction: number): Promise<void>;
+  usage(): Promise<ComputeUsage>;
+  /** Resolves with the reason once the worker is gone, closed or died. */
+  readonly gone: Promise<string>;
+  /** Ends the worker at once, whatever it does. */
+  close(): void;
+}
+
+export class WorkerGoneError extends Error {
+  override readonly name = 'WorkerGoneError';
+}
+
+/** A browser's `Worker`, or Node's made to look like one: an `error` event with a message says that it died. */
+export interface ComputeWorker extends Endpoint {
+  terminate(): void;
+}
+
+/** Opens the device of a worker that was just started; rejects with one line where it has no usable GPU. */
+export async function openCompute(worker: ComputeWorker, options: ComputeOptions = {}): Promise<SpawnedCompute> {
+  const life = lifeOf(worker);
+  const api = wrap<ComputeApi>(worker);
+  const calls = new Map<number, SpawnedUnit>();
+  try {
+    const device = await life.during(api.open(proxy(hostOf(calls)), options));
+    return {
+      device,
+      run: (unit) => runUnit(api, life, calls, unit),
+      closeJob: (job) => life.during(api.closeJob(job)),
+      setDuty: (fraction) => life.during(api.setDuty(fraction)),
+      usage: () => life.during(api.usage()),
+      gone: life.gone,
+      close: () => life.end('the compute worker was closed'),
+    };
+  } catch (error) {
+    life.end('the compute worker did not open');
+    throw error;
+  }
+}
+
+let nextCall = 1;
+
+async function runUnit(
+  api: Remote<ComputeApi>,
+  life: WorkerLife,
+  calls: Map<number, SpawnedUnit>,
+  unit: SpawnedUnit,
+): Promise<Bytes> {
+  const call = nextCall++;
+  const { lease, manifest, signal } = unit;
+  const abort = (): void => void api.abort(call);
+  calls.set(call, unit);
+  signal.addEventListener('abort', abort);
+  try {
+    const running = api.runUnit({
+      call,
+      job: lease.job,
+      unit: lease.unit,
+      manifest,
+      ...(lease.seat === undefined ? {} : { seat: lease.seat }),
+    });
+    if (signal.aborted) abort();
+    return await life.during(running);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    calls.delete(call);
+  }
+}
+
+function hostOf(calls: ReadonlyMap<number, SpawnedUnit>): ComputeHost {
+  return {
+    async readRange(call, artifact, start, end) {
+      const unit = calls.get(call);
+      if (unit === undefined) throw new Error('the unit has ended');
+      // The chunks may be a cache's own memory, so a copy travels; a view would drag its whole buffer along.
+      const bytes = (await unit.chunks.readRange(artifact, start, end)).slice();
+      return transfer(bytes, [bytes.buffer]);
+    },
+    async progress(call, done) {
+      calls.get(call)?.progress(done);
+    },
+  };
+}
+
+interface WorkerLife {
+  /** What the worker promised, or a rejection as soon as it is gone. */
+  during<T>(promise: Promise<T>): Promise<T>;
+  end(reason: string): void;
+  readonly gone: Promise<string>;
+}
+
+function lifeOf(worker: ComputeWorker): WorkerLife {
+  const waiting = new Set<(error: Error) => void>();
+  let goneReason: string | undefined;
+  let tellGone: (reason: string) => void = () => undefined;
+  const gone = new Promise<string>((resolve) => {
+    tellGone = resolve;
+  });
+  const end = (reason: string): void => {
+    if (goneReason !== undefined) return;
+    goneReason = reason;
+    worker.terminate();
+    for (const reject of waiting) reject(new WorkerGoneError(reason));
+    waiting.clear();
+    tellGone(reason);
+  };
+  worker.addEventListener('error', (event: Event) => {
+    const message = 'message' in event ? String(event.message) : '';
+    end(`the compute worker failed: ${message || 'its script did not load'}`);
+  });
+  worker.addEventListener('messageerror', () => end('the compute worker sent what could not be read'));
+  return {
+    end,
+    gone,
+    during: (promise) =>
+      new Promise((resolve, reject) => {
+        if (goneReason !== undefined) {
+          reject(new WorkerGoneError(goneReason));
+          return;
+        }
+        waiting.add(reject);
+        promise.then(resolve, reject).finally(() => waiting.delete(reject));
+      }),
+  };
+}
