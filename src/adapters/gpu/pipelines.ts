@@ -23,26 +23,53 @@ export interface Pipelines {
   compile(pipeline: Pipeline, bindings: readonly Binding[]): Promise<ReadyPipeline>;
   /** Compiles with the layout that the WGSL declares, which is what a dispatch of it usually binds. */
   prepare(pipeline: Pipeline): Promise<void>;
+  /** How many are kept. */
+  kept(): { readonly modules: number; readonly pipelines: number };
 }
 
 type Kinds = readonly (readonly [number, BindingKind])[];
 
+interface OwnModule {
+  readonly id: number;
+  readonly module: Promise<GPUShaderModule>;
+}
+
+/** Shaders whose modules and pipelines are kept: all of ours, and those of the last jobs. A tab may run thousands of jobs. */
+export const modulesMax = 256;
+
 export function createPipelines(device: GPUDevice): Pipelines {
-  const modules = new Map<string, { readonly id: number; readonly module: Promise<GPUShaderModule> }>();
+  /** By their text, least recently used first. */
+  const modules = new Map<string, OwnModule>();
   const layouts = new Map<string, GPUBindGroupLayout>();
   const ready = new Map<string, ReadyPipeline>();
   const compiling = new Map<string, Promise<ReadyPipeline>>();
-  const baseKeys = new WeakMap<Pipeline, string>();
+  let baseKeys = new WeakMap<Pipeline, string>();
   let nextModule = 0;
 
-  const moduleOf = (pipeline: Pipeline): { readonly id: number; readonly module: Promise<GPUShaderModule> } => {
+  const moduleOf = (pipeline: Pipeline): OwnModule => {
     const found = modules.get(pipeline.wgsl);
     if (found !== undefined) return found;
     const made = { id: nextModule++, module: compileModule(device, pipeline) };
     // The failure is told where the module is awaited.
     made.module.catch(() => modules.delete(pipeline.wgsl));
     modules.set(pipeline.wgsl, made);
+    if (modules.size > modulesMax) forgetOldest();
     return made;
+  };
+  const touch = ({ wgsl }: Pipeline): void => {
+    const found = modules.get(wgsl);
+    if (found === undefined) return;
+    modules.delete(wgsl);
+    modules.set(wgsl, found);
+  };
+  const forgetOldest = (): void => {
+    for (const [wgsl, { id }] of modules) {
+      modules.delete(wgsl);
+      for (const key of ready.keys()) if (key.startsWith(`${id}/`)) ready.delete(key);
+      // Keys name the forgotten module.
+      baseKeys = new WeakMap();
+      return;
+    }
   };
   const baseKey = (pipeline: Pipeline): string => {
     const known = baseKeys.get(pipeline);
@@ -85,6 +112,7 @@ export function createPipelines(device: GPUDevice): Pipelines {
     return { id, pipeline: compiled, layout };
   };
   const compileKinds = (pipeline: Pipeline, kinds: Kinds): Promise<ReadyPipeline> => {
+    touch(pipeline);
     const id = `${baseKey(pipeline)}/${layoutKey(kinds)}`;
     const done = ready.get(id);
     if (done !== undefined) return Promise.resolve(done);
@@ -118,6 +146,7 @@ export function createPipelines(device: GPUDevice): Pipelines {
       if (fits) await compileKinds(pipeline, kinds);
       else await moduleOf(pipeline).module;
     },
+    kept: () => ({ modules: modules.size, pipelines: ready.size }),
   };
 }
 
