@@ -58,6 +58,8 @@ export interface DeviceLimits {
   readonly workgroupBytesMax: number;
   /** What all buffers together may hold; WebGPU does not tell, so it is the volunteer's setting or a guess. */
   readonly memoryBytesMax: number;
+  /** Rounds after which the adapter ends an invocation's loops without an error; absent where it does not. */
+  readonly loopIterationsMax?: number;
 }
 
 export interface DeviceUsage {

@@ -17,6 +17,8 @@ export interface UnitRequest {
   readonly signal: AbortSignal;
   /** Progress from 0 to 1. */
   readonly progress: (done: number) => void;
+  /** Milliseconds of GPU time used so far, which is what a unit's time is counted in; left out, it is not counted. */
+  readonly gpuMs?: () => number;
 }
 
 export interface OpenProgram {

@@ -5,20 +5,17 @@
  */
 
 import { alignUp, concat, fromUtf8, type Bytes } from '../core/bytes.ts';
-import { DeviceError, type Binding, type Device, type DeviceBuffer, type Dispatch } from '../kernels/device.ts';
-import { elementBytes, type ManifestOf, type ShaderBuffer, type ShaderStep } from '../protocol/manifest.ts';
+import { DeviceError, type Binding, type Device, type DeviceBuffer, type Pipeline } from '../kernels/device.ts';
+import { elementBytes, type ManifestOf, type ShaderBuffer } from '../protocol/manifest.ts';
 import type { Chunks } from '../protocol/ports.ts';
 import type { OpenProgram, OpenProgramFunction, UnitRequest } from './program.ts';
+import { rewriteShader, type RewrittenShader } from './shader-rewrite.ts';
+import { createShaderRunner, UnitAbortedError, type ShaderRunner, type ShaderStepPlan } from './shader-run.ts';
 
-/** Dispatches handed to the device at once; between two such groups the unit can be aborted. */
-const dispatchesAtOnce = 64;
 /** WebGPU binds larger uniforms nowhere. */
 const uniformBytesMax = 65536;
 
-/** Thrown by `run` when its signal was aborted. */
-export class UnitAbortedError extends Error {
-  override readonly name = 'UnitAbortedError';
-}
+export { UnitAbortedError } from './shader-run.ts';
 
 interface Place {
   readonly declared: ShaderBuffer;
@@ -30,11 +27,15 @@ interface Place {
 export const openShaderProgram: OpenProgramFunction = async (manifest, device, chunks): Promise<OpenProgram> => {
   if (manifest.program !== 'shader') throw new TypeError(`the shader program cannot run a ${manifest.program} job`);
   checkFits(manifest, device);
-  const wgsl = fromUtf8(await chunks.read(manifest.shader.wgsl));
-  checkFeatures(wgsl, device);
+  const original = fromUtf8(await chunks.read(manifest.shader.wgsl));
+  checkFeatures(original, device);
+  const rewritten = rewrite(manifest, original, device);
   const places: Place[] = [];
+  let spent: DeviceBuffer | undefined;
   const close = (): void => {
     for (const { buffer } of places.splice(0)) device.free(buffer);
+    if (spent !== undefined) device.free(spent);
+    spent = undefined;
   };
   try {
     for (const declared of manifest.shader.buffers) {
@@ -45,54 +46,48 @@ export const openShaderProgram: OpenProgramFunction = async (manifest, device, c
         device.write(buffer, padded(await chunks.read(declared.data)));
       }
     }
-    const pipelines = new Map(manifest.shader.steps.map((step) => [step.entryPoint, pipelineOf(manifest, wgsl, step)]));
-    await device.prepare(
-      [...pipelines.values()],
-      places.map((place) => bindingOf(place, 0)),
-    );
+    if (rewritten.spentBinding !== undefined) spent = device.createBuffer('spent budgets', 4);
+    const steps = stepsOf(manifest, rewritten.wgsl);
+    const own: Binding[] = [{ binding: rewritten.sliceBinding, uniform: new Uint8Array(48) }];
+    if (rewritten.spentBinding !== undefined && spent !== undefined) {
+      own.push({ binding: rewritten.spentBinding, buffer: spent, access: 'write' });
+    }
+    await prepare(manifest, original, steps, places, own, device);
+    const { loop } = manifest.shader;
+    const { unitSeconds } = manifest.limits;
+    const runner = createShaderRunner({ rewritten, steps, loop, unitSeconds, spent }, device);
+    const run: OpenProgram['run'] = (request) =>
+      runUnit(manifest, places, own.slice(1), runner, device, chunks, request);
+    return { run, close };
   } catch (error) {
     close();
     throw error;
   }
-  return { run: (request) => runUnit(manifest, wgsl, places, device, chunks, request), close };
 };
 
 async function runUnit(
   manifest: ManifestOf<'shader'>,
-  wgsl: string,
   places: readonly Place[],
+  own: readonly Binding[],
+  runner: ShaderRunner,
   device: Device,
   chunks: Chunks,
-  { unit, signal, progress }: UnitRequest,
+  { unit, signal, progress, gpuMs = () => 0 }: UnitRequest,
 ): Promise<Bytes> {
   if (signal.aborted) throw new UnitAbortedError(`unit ${unit} was aborted`);
-  for (const { declared, buffer, range } of places) {
-    if (declared.kind === 'unit')
-      device.write(buffer, new Uint8Array(new Uint32Array([unit, manifest.units, 0, 0]).buffer));
-    if (declared.kind === 'scratch' || declared.kind === 'output') device.clear(buffer);
-    if (declared.kind === 'each') {
-      const { start, end } = range(unit);
-      device.write(buffer, padded(await chunks.readRange(declared.data, start, end)));
+  const fill = async (): Promise<void> => {
+    for (const { declared, buffer, range } of places) {
+      if (declared.kind === 'unit')
+        device.write(buffer, new Uint8Array(new Uint32Array([unit, manifest.units, 0, 0]).buffer));
+      if (declared.kind === 'scratch' || declared.kind === 'output') device.clear(buffer);
+      if (declared.kind === 'each') {
+        const { start, end } = range(unit);
+        device.write(buffer, padded(await chunks.readRange(declared.data, start, end)));
+      }
     }
-  }
-  const { steps, loop } = manifest.shader;
-  const bindings = places.map((place) => bindingOf(place, unit));
-  const dispatches = steps.map((step): [Dispatch, number] => [
-    { pipeline: pipelineOf(manifest, wgsl, step), bindings, grid: step.grid },
-    step.repeat,
-  ]);
-  const total = loop * steps.reduce((sum, { repeat }) => sum + repeat, 0);
-  let done = 0;
-  for (const group of groupsOf(dispatches, loop)) {
-    if (signal.aborted) {
-      // What was handed over already ends, and its errors with it: the next unit starts on a clean device.
-      await device.flush().catch(() => undefined);
-      throw new UnitAbortedError(`unit ${unit} was aborted`);
-    }
-    await device.run(group);
-    done += group.length;
-    progress(Math.min(0.99, done / total));
-  }
+  };
+  const bindings = [...places.map((place) => bindingOf(place, unit)), ...own];
+  await runner.run({ unit, bindings, signal, progress, gpuMs, fill });
   const outputs = places
     .filter(({ declared }) => declared.kind === 'output')
     .toSorted((a, b) => a.declared.binding - b.declared.binding);
@@ -101,27 +96,52 @@ async function runUnit(
   return concat(...parts);
 }
 
-const pipelineOf = ({ shader }: ManifestOf<'shader'>, wgsl: string, { entryPoint }: ShaderStep) => ({
-  label: 'shader.wgsl',
-  wgsl,
-  entryPoint,
-  constants: shader.constants,
-});
-
-/** Every dispatch of the loop in order, in groups; there may be too many to hold at once. */
-function* groupsOf(dispatches: readonly (readonly [Dispatch, number])[], loop: number): Generator<Dispatch[]> {
-  let group: Dispatch[] = [];
-  for (let round = 0; round < loop; round++) {
-    for (const [dispatch, repeat] of dispatches) {
-      for (let time = 0; time < repeat; time++) {
-        group.push(dispatch);
-        if (group.length < dispatchesAtOnce) continue;
-        yield group;
-        group = [];
-      }
-    }
+/** The shader as it runs here; throws `DeviceError` with the place of what cannot be rewritten. */
+function rewrite({ shader }: ManifestOf<'shader'>, wgsl: string, { limits }: Device): RewrittenShader {
+  const bindings = shader.buffers.map(({ binding }) => binding);
+  const everyLoop = limits.loopIterationsMax !== undefined;
+  const rewritten = rewriteShader(wgsl, { bindings, everyLoop });
+  if (!rewritten.ok) throw new DeviceError(rewritten.error.text);
+  const storage = shader.buffers.filter(({ kind }) => kind !== 'unit' && kind !== 'uniform').length;
+  if (rewritten.value.spentBinding !== undefined && storage + 1 > limits.storageBindingsMax) {
+    throw new DeviceError(
+      `the job binds ${storage} storage buffers and the budget of its loops needs one more, this device allows ${limits.storageBindingsMax}: bind fewer buffers, or bound every loop by constants up to 256`,
+    );
   }
-  if (group.length > 0) yield group;
+  return rewritten.value;
+}
+
+/** Compiles what will run. If that fails, the submitter's own text is compiled too, so that the error speaks of it. */
+async function prepare(
+  manifest: ManifestOf<'shader'>,
+  original: string,
+  steps: readonly ShaderStepPlan[],
+  places: readonly Place[],
+  own: readonly Binding[],
+  device: Device,
+): Promise<void> {
+  const bindings = places.map((place) => bindingOf(place, 0));
+  const pipelinesOf = (of: readonly ShaderStepPlan[]): Pipeline[] => [
+    ...new Map(of.map(({ pipeline }) => [pipeline.entryPoint, pipeline])).values(),
+  ];
+  try {
+    await device.prepare(pipelinesOf(steps), [...bindings, ...own]);
+  } catch (error) {
+    await device.prepare(pipelinesOf(stepsOf(manifest, original)), bindings);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DeviceError(`the shader compiles, but not with budgets for its loops: ${reason}`);
+  }
+}
+
+/** One pipeline for each entry point, as the device knows them again by it. */
+function stepsOf({ shader }: ManifestOf<'shader'>, wgsl: string): ShaderStepPlan[] {
+  const pipelines = new Map<string, Pipeline>();
+  return shader.steps.map(({ entryPoint, grid, repeat }) => {
+    const { constants } = shader;
+    const pipeline = pipelines.get(entryPoint) ?? { label: 'shader.wgsl', wgsl, entryPoint, constants };
+    pipelines.set(entryPoint, pipeline);
+    return { pipeline, grid, repeat };
+  });
 }
 
 /** Bytes of the data before padding; those of the largest unit for `each`. */

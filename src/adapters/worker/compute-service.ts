@@ -8,12 +8,14 @@ import type { Bytes } from '../../core/bytes.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { JobId } from '../../core/ids.ts';
 import { DeviceError, type Device } from '../../kernels/device.ts';
+import type { Inspection, InspectionProgress } from '../../kernels/inspection.ts';
 import type { ProgramName } from '../../protocol/manifest.ts';
 import type { DeviceDescription } from '../../protocol/messages.ts';
 import type { Chunks } from '../../protocol/ports.ts';
 import type { OpenProgram, OpenProgramFunction } from '../../programs/program.ts';
 import { UnitAbortedError } from '../../programs/shader.ts';
 import type { ComputeApi, ComputeHost, ComputeOptions, UnitCall } from './compute-api.ts';
+import { createSpareTime } from './spare-time.ts';
 
 /** The part of an opened device that the service needs. */
 export interface ServiceDevice {
@@ -23,10 +25,14 @@ export interface ServiceDevice {
   busyMs(): number;
   readonly lost: Promise<string>;
   close(): void;
+  /** Looks for faster variants of kernels that were asked for; false once there is nothing to do. */
+  tuneNext?(gpuMsMax: number): Promise<boolean>;
+  inspect?(progress: (step: InspectionProgress) => void): Promise<Inspection>;
 }
 
 export interface ServiceParts {
-  readonly openDevice: (options: ComputeOptions) => Promise<ServiceDevice>;
+  /** `warn` takes one line for people. */
+  readonly openDevice: (options: ComputeOptions, warn: (line: string) => void) => Promise<ServiceDevice>;
   readonly programs: Readonly<Partial<Record<ProgramName, OpenProgramFunction>>>;
   readonly clock: Clock;
   /** Present in builds that may lie. */
@@ -60,9 +66,12 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     turn = result.catch(() => undefined);
     return result;
   };
+  const spare = createSpareTime(clock, (gpuMsMax) =>
+    inTurn(async () => (await opened?.tuneNext?.(gpuMsMax)) ?? false),
+  );
   const ready = async (): Promise<ServiceDevice> => {
     if (opened !== undefined) return opened;
-    const device = await openDevice(options);
+    const device = await openDevice(options, (line) => host?.warn(line).catch(() => undefined));
     device.setDuty(duty);
     opened = device;
     void device.lost.then(() => {
@@ -120,17 +129,13 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     return { readRange, read: (artifact) => readRange(artifact, 0, artifact.bytes) };
   };
   const progressOf = (call: number): ((done: number) => void) => {
-    let last = Number.NEGATIVE_INFINITY;
-    return (done) => {
-      if (clock.now() - last < progressMsMin && done < 1) return;
-      last = clock.now();
-      host?.progress(call, done).catch(() => undefined);
-    };
+    const tell = atMostEvery(clock, progressMsMin, (done: number) => host?.progress(call, done));
+    return (done) => tell(done, done >= 1);
   };
 
   const run = async (unit: UnitCall, signal: AbortSignal): Promise<Bytes> => {
     if (signal.aborted) throw new UnitAbortedError(`unit ${unit.unit} was aborted`);
-    const { device } = await ready();
+    const { device, busyMs } = await ready();
     const job = await openJob(unit, device);
     job.reads.call = unit.call;
     const { seat } = unit;
@@ -138,6 +143,7 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
       unit: unit.unit,
       signal,
       progress: progressOf(unit.call),
+      gpuMs: () => busyMs(),
       ...(seat === undefined ? {} : { seat }),
     };
     const result = await job.program.run(request);
@@ -155,15 +161,25 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     async runUnit(unit) {
       const abort = new AbortController();
       aborts.set(unit.call, abort);
+      spare.begin();
       try {
         return await inTurn(() => run(unit, abort.signal));
       } finally {
         aborts.delete(unit.call);
+        spare.end();
       }
     },
     async abort(call) {
       aborts.get(call)?.abort();
     },
+    rest: async () => spare.rest(),
+    inspect: () =>
+      inTurn(async () => {
+        const { inspect } = await ready();
+        if (inspect === undefined) throw new Error('this device cannot be inspected');
+        const tell = atMostEvery(clock, progressMsMin, (step: InspectionProgress) => host?.inspecting(step));
+        return inspect((step) => tell(step, false));
+      }),
     closeJob: (job) => inTurn(async () => closeJob(job)),
     async setDuty(fraction) {
       duty = fraction;
@@ -173,5 +189,19 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
       const { buffers, bytes } = opened?.device.usage() ?? { buffers: 0, bytes: 0 };
       return { openPrograms: jobs.size, buffers, bytes, busyMs: opened?.busyMs() ?? 0 };
     },
+  };
+}
+
+/** Calls at most once in `ms`, unless a call is important; nobody waits for what it promises. */
+function atMostEvery<T>(
+  clock: Clock,
+  ms: number,
+  call: (value: T) => Promise<void> | undefined,
+): (value: T, isImportant: boolean) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (value, isImportant) => {
+    if (clock.now() - last < ms && !isImportant) return;
+    last = clock.now();
+    call(value)?.catch(() => undefined);
   };
 }
