@@ -160,7 +160,7 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('the executor', () => 
     expect(await doomed.lost).toMatch(/device was (closed|lost)/);
   });
 
-  test('cuts long work into submits of at most 100 ms and keeps to its duty cycle', async () => {
+  test('cuts long work into submits of at most 50 ms and keeps to its duty cycle', async () => {
     const own = await openDevice(gpu);
     const a = own.device.createBuffer('a', 1 << 16);
     const work: Dispatch[] = Array.from({ length: 80 }, () => ({

@@ -9,7 +9,7 @@ describe('the pacer', () => {
     expect(Math.floor(submitMsMax / pacer.estimate('a', 64))).toBeLessThanOrEqual(4);
     pacer.finished(pacer.submitted(work('a', 4, 256), 0), 8);
     expect(pacer.estimate('a', 64)).toBeCloseTo(2, 5);
-    expect(pacer.estimate('b', 64)).toBeCloseTo(25, 5);
+    expect(pacer.estimate('b', 64)).toBeCloseTo(submitMsMax / 4, 5);
   });
 
   test('corrects an estimate that is too low at once, and one that is too high within a few submits', () => {
@@ -31,12 +31,14 @@ describe('the pacer', () => {
     expect(pacer.busyMs).toBe(50);
   });
 
-  test.each([0.25, 0.5, 0.9])('rests so that a duty of %f is kept within five points', (duty) => {
+  test.each([0.1, 0.25, 0.5, 0.75, 0.9])('keeps a duty of %f within five points with timers that are late', (duty) => {
     const pacer = createPacer();
     pacer.setDuty(duty);
     let now = 0;
-    for (let index = 0; index < 50; index++) {
-      now += pacer.restMs(now);
+    for (let index = 0; index < 200; index++) {
+      const restMs = pacer.restMs(now);
+      // As the submitter does: no timer for less than 4 ms, and those that there are fire up to 9 ms late.
+      if (restMs >= 4) now += restMs + (index % 10);
       const ticket = pacer.submitted(work('a', 1, 64), now);
       now += 20 + (index % 7) * 10;
       pacer.finished(ticket, now);

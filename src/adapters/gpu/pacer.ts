@@ -4,8 +4,11 @@
  * that every finished submit corrects. Pure but for the times it is told: the executor owns clock and queue.
  */
 
-/** A submit stays below this; frames of the volunteer's desktop are drawn between submits. */
-export const submitMsMax = 100;
+/**
+ * A submit stays below this; frames of the volunteer's desktop are drawn between submits. Two are in flight at most, and
+ * Pause waits for those, so that it takes effect within 150 ms.
+ */
+export const submitMsMax = 50;
 /** What a dispatch that was never timed counts: a few of them fill a submit, so that a surprise stays small. */
 const unknownMs = submitMsMax / 4;
 /** Encoding and passing one dispatch on, below which no estimate may fall. */
@@ -47,7 +50,10 @@ export function createPacer(): Pacer {
   let inFlight = 0;
 
   /** Time since the last submit ended was rest already. */
-  const restedMs = (now: number): number => (inFlight === 0 ? Math.max(0, now - doneAt) : 0);
+  const restedMs = (now: number): number =>
+    inFlight === 0 && doneAt > Number.NEGATIVE_INFINITY ? Math.max(0, now - doneAt) : 0;
+  /** Timers fire late: what was rested too long is owed back, but a long idle time buys no long burst. */
+  const owedMsMin = -submitMsMax;
 
   const learn = (work: Work, ms: number): void => {
     let knownMs = 0;
@@ -87,7 +93,7 @@ export function createPacer(): Pacer {
     },
     restMs: (now) => Math.max(0, debtMs - restedMs(now)),
     submitted(work, now) {
-      debtMs = Math.max(0, debtMs - restedMs(now));
+      debtMs = Math.max(owedMsMin, debtMs - restedMs(now));
       inFlight++;
       return { work, submittedAt: now };
     },
