@@ -21,6 +21,8 @@ import type { ChunkExchange } from './chunk-exchange.ts';
 export interface Compute {
   readonly device: DeviceDescription;
   run(unit: ComputeUnit): Promise<Bytes>;
+  /** Nothing that nobody asked for runs until the next unit. */
+  rest?(): Promise<void>;
   /** Resolves with why, once the worker is gone. */
   readonly gone: Promise<string>;
   close(): void;
@@ -61,6 +63,8 @@ export interface UnitRunner {
     seconds: number,
   ): Promise<{ message: MessageOf<'result'>; bytes: Bytes } | undefined>;
   drop(lease: LeaseKey): void;
+  /** The volunteer pauses. */
+  rest(): void;
   current(): { readonly lease: Lease; readonly manifest: Manifest } | undefined;
   close(): Promise<void>;
 }
@@ -148,6 +152,12 @@ export function createUnitRunner(parts: UnitRunnerParts): UnitRunner {
     },
     drop: (lease) => {
       kept.delete(keyOf(lease));
+    },
+    rest: () => {
+      void worker
+        .open()
+        .then((open) => open.rest?.())
+        .catch(() => undefined);
     },
     current: () => current,
     close: async () => {

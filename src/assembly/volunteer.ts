@@ -141,6 +141,7 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
 
   const give = (input: VolunteerInput): void => {
     if (input.type === 'computed') finishedAt.push(parts.clock.now());
+    if (input.type === 'pause') runner.rest();
     perform(machine.receive(input, parts.clock.now()));
   };
   const changed = (): void =>

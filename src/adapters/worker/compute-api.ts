@@ -6,6 +6,7 @@
 
 import type { Bytes } from '../../core/bytes.ts';
 import type { JobId } from '../../core/ids.ts';
+import type { Inspection, InspectionProgress } from '../../kernels/inspection.ts';
 import type { Artifact } from '../../protocol/artifact.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
 import type { DeviceDescription, Seat } from '../../protocol/messages.ts';
@@ -47,6 +48,10 @@ export interface ComputeApi {
   /** Forgets the job's program and frees its memory. */
   closeJob(job: JobId): Promise<void>;
   setDuty(fraction: number): Promise<void>;
+  /** Nothing runs that nobody asked for until the next unit: the volunteer pauses. */
+  rest(): Promise<void>;
+  /** Examines the device between two units; the host hears of its progress. Takes seconds to a minute. */
+  inspect(): Promise<Inspection>;
   usage(): Promise<ComputeUsage>;
 }
 
@@ -56,4 +61,8 @@ export interface ComputeHost {
   readRange(call: number, artifact: Artifact, start: number, end: number): Promise<Bytes>;
   /** Progress from 0 to 1, a few times a second at most. */
   progress(call: number, done: number): Promise<void>;
+  /** Steps of `inspect`, a few a second at most. */
+  inspecting(step: InspectionProgress): Promise<void>;
+  /** What people should know, in one line: a kernel that is wrong on this device. */
+  warn(line: string): Promise<void>;
 }

@@ -7,6 +7,7 @@
 import { proxy, transfer, wrap, type Endpoint, type Remote } from 'comlink';
 import type { Bytes } from '../../core/bytes.ts';
 import type { JobId } from '../../core/ids.ts';
+import type { Inspection, InspectionProgress } from '../../kernels/inspection.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
 import type { DeviceDescription, Seat } from '../../protocol/messages.ts';
 import type { Chunks } from '../../protocol/ports.ts';
@@ -26,6 +27,10 @@ export interface SpawnedCompute {
   run(unit: SpawnedUnit): Promise<Bytes>;
   closeJob(job: JobId): Promise<void>;
   setDuty(fraction: number): Promise<void>;
+  /** The volunteer pauses: nothing runs that nobody asked for until the next unit. */
+  rest(): Promise<void>;
+  /** Examines the device between two units: seconds to a minute. */
+  inspect(progress: (step: InspectionProgress) => void): Promise<Inspection>;
   usage(): Promise<ComputeUsage>;
   /** Resolves with the reason once the worker is gone, closed or died. */
   readonly gone: Promise<string>;
@@ -47,13 +52,19 @@ export async function openCompute(worker: ComputeWorker, options: ComputeOptions
   const life = lifeOf(worker);
   const api = wrap<ComputeApi>(worker);
   const calls = new Map<number, SpawnedUnit>();
+  const inspections = new Set<(step: InspectionProgress) => void>();
   try {
-    const device = await life.during(api.open(proxy(hostOf(calls)), options));
+    const device = await life.during(api.open(proxy(hostOf(calls, inspections)), options));
     return {
       device,
       run: (unit) => runUnit(api, life, calls, unit),
       closeJob: (job) => life.during(api.closeJob(job)),
       setDuty: (fraction) => life.during(api.setDuty(fraction)),
+      rest: () => life.during(api.rest()),
+      inspect: async (progress) => {
+        inspections.add(progress);
+        return life.during(api.inspect()).finally(() => inspections.delete(progress));
+      },
       usage: () => life.during(api.usage()),
       gone: life.gone,
       close: () => life.end('the compute worker was closed'),
@@ -93,7 +104,10 @@ async function runUnit(
   }
 }
 
-function hostOf(calls: ReadonlyMap<number, SpawnedUnit>): ComputeHost {
+function hostOf(
+  calls: ReadonlyMap<number, SpawnedUnit>,
+  inspections: ReadonlySet<(step: InspectionProgress) => void>,
+): ComputeHost {
   return {
     async readRange(call, artifact, start, end) {
       const unit = calls.get(call);
@@ -104,6 +118,12 @@ function hostOf(calls: ReadonlyMap<number, SpawnedUnit>): ComputeHost {
     },
     async progress(call, done) {
       calls.get(call)?.progress(done);
+    },
+    async inspecting(step) {
+      for (const progress of inspections) progress(step);
+    },
+    async warn(line) {
+      console.warn(`tabswarm: ${line}`);
     },
   };
 }

@@ -13,6 +13,8 @@ const job = (name: string): JobId => name.padEnd(64, '0') as JobId;
 const host: ComputeHost = {
   readRange: async (call, _artifact, start, end) => Uint8Array.of(call, start, end),
   progress: async () => undefined,
+  inspecting: async () => undefined,
+  warn: async () => undefined,
 };
 const empty = { bytes: 9, chunks: [] };
 const manifest: Manifest = {

@@ -66,9 +66,7 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     turn = result.catch(() => undefined);
     return result;
   };
-  const spare = createSpareTime(clock, (gpuMsMax) =>
-    inTurn(async () => (await opened?.tuneNext?.(gpuMsMax)) ?? false),
-  );
+  const spare = createSpareTime(clock, (gpuMsMax) => inTurn(async () => (await opened?.tuneNext?.(gpuMsMax)) ?? false));
   const ready = async (): Promise<ServiceDevice> => {
     if (opened !== undefined) return opened;
     const device = await openDevice(options, (line) => host?.warn(line).catch(() => undefined));

@@ -6,7 +6,8 @@
 import { expose, transfer } from 'comlink';
 import { programs } from '../../programs/registry.ts';
 import { systemClock } from '../clock/system-clock.ts';
-import { openDevice } from '../gpu/device.ts';
+import { openTunedDevice } from '../gpu/tuned-device.ts';
+import { createIndexedDbWinners } from '../store/indexeddb-winners.ts';
 import { createComputeService } from './compute-service.ts';
 import { lie } from './lie.ts';
 
@@ -14,8 +15,13 @@ import { lie } from './lie.ts';
 const lying = import.meta.env.VITE_LIAR === 'allowed';
 
 const service = createComputeService({
-  openDevice: ({ memoryBytesMax }) =>
-    openDevice(navigator.gpu, { clock: systemClock, ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }) }),
+  openDevice: ({ memoryBytesMax }, report) =>
+    openTunedDevice(navigator.gpu, {
+      clock: systemClock,
+      store: createIndexedDbWinners(),
+      report,
+      ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }),
+    }),
   programs,
   clock: systemClock,
   ...(lying ? { lie } : {}),
