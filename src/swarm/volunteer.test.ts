@@ -68,6 +68,15 @@ describe('a volunteer', () => {
     ).toEqual(['ready', 'pull']);
   });
 
+  it('tells the hub of a device that has become smaller, now or with the next link', () => {
+    const smaller = { ...device, bufferBytesMax: 0 };
+    const tab = working().give({ type: 'device', device: smaller });
+    expect(tab.sent()).toEqual([{ type: 'ready', device: smaller, speeds: {} }]);
+    const apart = working().give({ type: 'unlinked' }).give({ type: 'device', device: smaller });
+    expect(apart.sent()).toEqual([]);
+    expect(apart.give({ type: 'linked' }).sent()).toContainEqual({ type: 'ready', device: smaller, speeds: {} });
+  });
+
   it('runs one unit at a time, delivers it and goes on with the next', () => {
     const tab = working();
     expect(tab.take('compute').map((effect) => effect.lease.unit)).toEqual([0]);

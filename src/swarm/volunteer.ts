@@ -32,7 +32,9 @@ export type VolunteerInput =
   | { readonly type: 'message'; readonly message: Message }
   | { readonly type: 'computing'; readonly lease: LeaseKey; readonly done: number }
   | { readonly type: 'computed'; readonly lease: LeaseKey; readonly digest: Digest; readonly seconds: number }
-  | { readonly type: 'compute-failed'; readonly lease: LeaseKey; readonly reason: string };
+  | { readonly type: 'compute-failed'; readonly lease: LeaseKey; readonly reason: string }
+  /** The device is another than before: it was lost, and what can be lent now is less. */
+  | { readonly type: 'device'; readonly device: DeviceDescription };
 
 export type VolunteerEffect =
   | { readonly type: 'send'; readonly message: Message }
@@ -91,6 +93,7 @@ const keyOf = ({ job, unit, attempt }: LeaseKey): LeaseKey => ({ job, unit, atte
 
 class Volunteer implements VolunteerMachine {
   private readonly options: VolunteerOptions;
+  private device: DeviceDescription;
   private started = false;
   private paused = false;
   private stopped = false;
@@ -110,6 +113,7 @@ class Volunteer implements VolunteerMachine {
 
   constructor(options: VolunteerOptions) {
     this.options = options;
+    this.device = options.device;
     for (const [program, speed] of Object.entries(options.speeds ?? {})) {
       if (speed > 0) this.msByProgram.set(program, 1000 / speed);
     }
@@ -171,6 +175,9 @@ class Volunteer implements VolunteerMachine {
         return this.finish(input);
       case 'compute-failed':
         return this.fail(input.lease, input.reason);
+      case 'device':
+        this.device = input.device;
+        return this.showDevice();
     }
   }
 
@@ -201,11 +208,16 @@ class Volunteer implements VolunteerMachine {
   /** On a new link: what I am, what I still hold, what I have finished, and what I can take. */
   private introduce(now: number): void {
     if (!this.linked || !this.started || this.stopped) return;
-    this.send({ type: 'ready', device: this.options.device, speeds: this.speeds() });
+    this.showDevice();
     if (this.running !== undefined) this.sendProgress(now);
     for (const { lease, digest, seconds } of this.kept) this.effects.push({ type: 'deliver', lease, digest, seconds });
     this.pull();
     this.changed();
+  }
+
+  private showDevice(): void {
+    if (!this.linked || !this.started || this.stopped) return;
+    this.send({ type: 'ready', device: this.device, speeds: this.speeds() });
   }
 
   private takeLeases(leases: readonly Lease[]): void {

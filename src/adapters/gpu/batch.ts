@@ -8,7 +8,7 @@ import type { Binding, Dispatch } from '../../kernels/device.ts';
 import { DeviceError } from '../../kernels/device.ts';
 import { createUniformArena, uniformBindingBytes } from './arena.ts';
 import { inErrorScopes, type ReportError } from './errors.ts';
-import { dispatchesPerSubmitMax, kindOf, submitMsMax, type Pacer, type Work } from './pacer.ts';
+import { dispatchesPerSubmitMax, kindOf, type Pacer, type Work } from './pacer.ts';
 import type { ReadyPipeline } from './pipelines.ts';
 
 /** A buffer as the batch needs it: `groups` are the bind groups that go when it goes. */
@@ -99,7 +99,7 @@ export function createBatch(
       const uniforms = bindings.flatMap((binding) => ('uniform' in binding ? [binding.uniform.byteLength] : []));
       return (
         commands.length < dispatchesPerSubmitMax &&
-        expectedMs + pacer.estimate(kind, workgroups) <= submitMsMax &&
+        expectedMs + pacer.estimate(kind, workgroups) <= pacer.submitMsMax &&
         arena.hasRoom(uniforms)
       );
     },

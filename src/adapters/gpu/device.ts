@@ -18,6 +18,8 @@ export interface OpenOptions {
   /** Leaves features out, so that tests see the variants that do without. */
   readonly withoutFeatures?: readonly string[];
   readonly clock?: Clock;
+  /** As in `ExecutorOptions`. */
+  readonly workScale?: number;
 }
 
 export interface OpenedDevice {
@@ -31,6 +33,7 @@ export interface OpenedDevice {
   busyMs(): number;
   /** Resolves with the reason once the device is gone; open a new one then. */
   readonly lost: Promise<string>;
+  isLost(): boolean;
   close(): void;
 }
 
@@ -80,6 +83,7 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
   const executor = createExecutor(gpuDevice, {
     clock: options.clock ?? systemClock,
     memoryBytesMax: options.memoryBytesMax ?? memoryBytesGuess(gpuDevice.limits.maxBufferSize),
+    ...(options.workScale === undefined ? {} : { workScale: options.workScale }),
   });
   const { vendor, architecture, description } = adapter.info;
   return {
@@ -95,6 +99,7 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
     setDuty: executor.setDuty,
     busyMs: () => executor.pacer.busyMs,
     lost: executor.lost,
+    isLost: executor.isLost,
     close: () => executor.close(),
   };
 }

@@ -20,7 +20,7 @@ import { safeChoices, type Choices } from '../../kernels/variants.ts';
 import { createBatch, type Batch, type BoundBuffer } from './batch.ts';
 import { createCallOrder, lifeOf } from './device-life.ts';
 import { inErrorScopes } from './errors.ts';
-import { createPacer, type Pacer } from './pacer.ts';
+import { createPacer, submitMsMax, type Pacer } from './pacer.ts';
 import { createPipelines, type Pipelines } from './pipelines.ts';
 import { createStaging } from './staging.ts';
 import { createErrorKeeper, createSubmitter, reportText } from './submitter.ts';
@@ -30,6 +30,8 @@ export interface ExecutorOptions {
   readonly memoryBytesMax: number;
   /** Which variants programs run; default the safe ones. */
   readonly choices?: Choices;
+  /** From 0 to 1: how much of its limits, memory and time for a submit the device shall use; less after it was lost. Default 1. */
+  readonly workScale?: number;
 }
 
 export interface Executor extends Device {
@@ -38,6 +40,7 @@ export interface Executor extends Device {
   readonly pacer: Pacer;
   /** Resolves with the reason when the device is lost or closed; every call from then on rejects. */
   readonly lost: Promise<string>;
+  isLost(): boolean;
   close(): void;
 }
 
@@ -46,12 +49,13 @@ const uniformBytesMax = 65536;
 
 interface OwnBuffer extends DeviceBuffer, BoundBuffer {}
 
-export function createExecutor(device: GPUDevice, { clock, memoryBytesMax, choices = safeChoices }: ExecutorOptions): Executor {
-  const limits = limitsOf(device, memoryBytesMax);
+export function createExecutor(device: GPUDevice, options: ExecutorOptions): Executor {
+  const { clock, choices = safeChoices, workScale = 1 } = options;
+  const limits = limitsOf(device, options.memoryBytesMax, workScale);
   const life = lifeOf(device);
   const order = createCallOrder(life);
   const errors = createErrorKeeper(life);
-  const pacer = createPacer();
+  const pacer = createPacer(submitMsMax * workScale);
   const pipelines = createPipelines(device);
   const staging = createStaging(device);
   const buffers = new Map<DeviceBuffer, OwnBuffer>();
@@ -86,6 +90,7 @@ export function createExecutor(device: GPUDevice, { clock, memoryBytesMax, choic
     choices,
     pacer,
     lost: life.lost,
+    isLost: life.isLost,
     setDuty: pacer.setDuty,
 
     createBuffer(label, bytes) {
@@ -193,14 +198,14 @@ export function createExecutor(device: GPUDevice, { clock, memoryBytesMax, choic
   };
 }
 
-const limitsOf = ({ limits }: GPUDevice, memoryBytesMax: number): DeviceLimits => ({
-  bindingBytesMax: limits.maxStorageBufferBindingSize,
-  bufferBytesMax: limits.maxBufferSize,
+const limitsOf = ({ limits }: GPUDevice, memoryBytesMax: number, workScale: number): DeviceLimits => ({
+  bindingBytesMax: Math.floor(limits.maxStorageBufferBindingSize * workScale),
+  bufferBytesMax: Math.floor(limits.maxBufferSize * workScale),
   workgroupsPerDimensionMax: limits.maxComputeWorkgroupsPerDimension,
   storageBindingsMax: limits.maxStorageBuffersPerShaderStage,
   workgroupInvocationsMax: limits.maxComputeInvocationsPerWorkgroup,
   workgroupBytesMax: limits.maxComputeWorkgroupStorageSize,
-  memoryBytesMax,
+  memoryBytesMax: Math.floor(memoryBytesMax * workScale),
 });
 
 function checkBuffer(label: string, bytes: number, bytesInUse: number, limits: DeviceLimits): void {

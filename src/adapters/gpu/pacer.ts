@@ -9,8 +9,8 @@
  * Pause waits for those, so that it takes effect within 150 ms.
  */
 export const submitMsMax = 50;
-/** What a dispatch that was never timed counts: a few of them fill a submit, so that a surprise stays small. */
-const unknownMs = submitMsMax / 4;
+/** Dispatches that were never timed and fill a submit: few, so that a surprise stays small. */
+const unknownPerSubmit = 4;
 /** Encoding and passing one dispatch on, below which no estimate may fall. */
 const dispatchMsMin = 0.005;
 /** Bounds the memory of one encoder however short its dispatches are. */
@@ -27,6 +27,8 @@ export interface Ticket {
 }
 
 export interface Pacer {
+  /** Milliseconds of estimated work that fill a submit. */
+  readonly submitMsMax: number;
   /** Milliseconds that a dispatch of this kind is expected to take. */
   estimate(kind: string, groups: number): number;
   /** Share of time, above 0 and up to 1, that the GPU may be busy. */
@@ -41,7 +43,7 @@ export interface Pacer {
   readonly busyMs: number;
 }
 
-export function createPacer(): Pacer {
+export function createPacer(submitMs = submitMsMax): Pacer {
   const msPerGroup = new Map<string, number>();
   let duty = 1;
   let busyMs = 0;
@@ -53,7 +55,7 @@ export function createPacer(): Pacer {
   const restedMs = (now: number): number =>
     inFlight === 0 && doneAt > Number.NEGATIVE_INFINITY ? Math.max(0, now - doneAt) : 0;
   /** Timers fire late: what was rested too long is owed back, but a long idle time buys no long burst. */
-  const owedMsMin = -submitMsMax;
+  const owedMsMin = -submitMs;
 
   const learn = (work: Work, ms: number): void => {
     let knownMs = 0;
@@ -76,7 +78,10 @@ export function createPacer(): Pacer {
     for (const kind of work.keys()) msPerGroup.set(kind, (msPerGroup.get(kind) ?? 0) * factor);
   };
 
+  const unknownMs = submitMs / unknownPerSubmit;
+
   return {
+    submitMsMax: submitMs,
     get duty() {
       return duty;
     },
