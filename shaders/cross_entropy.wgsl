@@ -1,7 +1,10 @@
-// Softmax and cross-entropy: the loss of each row, and its logits replaced by their gradient. One workgroup a row. A
-// target at or above the vocabulary counts for nothing.
+// Softmax and cross-entropy: the loss of each row, and its logits replaced by their gradient. One pass finds the
+// largest logit and the sum, a second writes the gradient. The target 0xffffffff counts for nothing; any other at
+// or above the vocabulary gives NaN. A row is shared by `lanes` invocations of a workgroup: a power of two up to
+// its size.
 
 override workgroup_size: u32 = 32;
+override lanes: u32 = 32;
 
 struct Arguments {
   targets_offset: u32,
@@ -19,25 +22,31 @@ struct Arguments {
 
 var<workgroup> partial: array<f32, workgroup_size>;
 
-// The sum over the workgroup, added in lane order by every lane.
-fn total(own: f32, lane: u32) -> f32 {
-  partial[lane] = own;
+// The sum over the lanes of a row, added in lane order by every lane.
+fn row_sum(own: f32, local: u32, lane: u32) -> f32 {
+  if (lanes == 1u) {
+    return own;
+  }
+  partial[local] = own;
   workgroupBarrier();
   var sum = 0.0;
-  for (var index = 0u; index < workgroup_size; index++) {
-    sum += partial[index];
+  for (var other = local - lane; other < local - lane + lanes; other++) {
+    sum += partial[other];
   }
   workgroupBarrier();
   return sum;
 }
 
-// The largest over the workgroup.
-fn largest(own: f32, lane: u32) -> f32 {
-  partial[lane] = own;
+// The largest over the lanes of a row.
+fn row_largest(own: f32, local: u32, lane: u32) -> f32 {
+  if (lanes == 1u) {
+    return own;
+  }
+  partial[local] = own;
   workgroupBarrier();
-  var found = partial[0];
-  for (var index = 1u; index < workgroup_size; index++) {
-    found = max(found, partial[index]);
+  var found = own;
+  for (var other = local - lane; other < local - lane + lanes; other++) {
+    found = max(found, partial[other]);
   }
   workgroupBarrier();
   return found;
@@ -45,35 +54,60 @@ fn largest(own: f32, lane: u32) -> f32 {
 
 @compute @workgroup_size(workgroup_size)
 fn main(
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local: u32,
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  let row = group.y * groups.x + group.x;
-  if (row >= args.rows) {
-    return;
-  }
+  let lane = local % lanes;
+  let own_row = (group.y * groups.x + group.x) * (workgroup_size / lanes) + local / lanes;
+  // Rows beyond the last compute the last again and store nothing, as all lanes must reach the barriers.
+  let row = min(own_row, args.rows - 1u);
   let start = args.logits_offset + row * args.vocabulary;
   let target_token = targets[args.targets_offset + row];
-  let counts = target_token < args.vocabulary;
-  // Read before the barriers below, after which the row is overwritten.
-  let target_logit = logits[start + min(target_token, args.vocabulary - 1u)];
+  let counts = target_token != 0xffffffffu;
   var own_largest = -3.0e38;
-  for (var token = lane; token < args.vocabulary; token += workgroup_size) {
-    own_largest = max(own_largest, logits[start + token]);
-  }
-  let row_largest = largest(own_largest, lane);
   var sum = 0.0;
-  for (var token = lane; token < args.vocabulary; token += workgroup_size) {
-    sum += exp(logits[start + token] - row_largest);
+  // The lane that meets the target's logit keeps it, because the row is overwritten below.
+  var own_target = 0.0;
+  var token = lane;
+  for (; token + 3u * lanes < args.vocabulary; token += 4u * lanes) {
+    let place = start + token;
+    let values = vec4f(logits[place], logits[place + lanes], logits[place + 2u * lanes], logits[place + 3u * lanes]);
+    let larger = max(max(values.x, values.y), max(values.z, values.w));
+    if (larger > own_largest) {
+      sum *= exp(own_largest - larger);
+      own_largest = larger;
+    }
+    let parts = exp(values - own_largest);
+    sum += (parts.x + parts.y) + (parts.z + parts.w);
   }
-  let row_total = total(sum, lane);
-  let scale = select(0.0, args.gradient_scale, counts);
-  for (var token = lane; token < args.vocabulary; token += workgroup_size) {
-    let probability = exp(logits[start + token] - row_largest) / row_total;
+  for (; token < args.vocabulary; token += lanes) {
+    let value = logits[start + token];
+    if (value > own_largest) {
+      sum *= exp(own_largest - value);
+      own_largest = value;
+    }
+    sum += exp(value - own_largest);
+  }
+  if (target_token < args.vocabulary && target_token % lanes == lane) {
+    own_target = logits[start + target_token];
+  }
+  let largest = row_largest(own_largest, local, lane);
+  let row_total = row_sum(sum * exp(own_largest - largest), local, lane);
+  let target_logit = row_sum(own_target, local, lane);
+  if (own_row >= args.rows) {
+    return;
+  }
+  // A number that is none, from a value that the compiler does not know.
+  let no_number = bitcast<f32>(target_token | 0x7fc00000u);
+  let found_scale = select(no_number, args.gradient_scale, target_token < args.vocabulary);
+  let found_loss = select(no_number, log(row_total) + (largest - target_logit), target_token < args.vocabulary);
+  let scale = select(0.0, found_scale, counts);
+  for (token = lane; token < args.vocabulary; token += lanes) {
+    let probability = exp(logits[start + token] - largest) / row_total;
     logits[start + token] = scale * (probability - select(0.0, 1.0, token == target_token));
   }
   if (lane == 0u) {
-    losses[args.losses_offset + row] = select(0.0, log(row_total) + (row_largest - target_logit), counts);
+    losses[args.losses_offset + row] = select(0.0, found_loss, counts);
   }
 }

@@ -1,6 +1,8 @@
-// RMSNorm: output = weight * input * r, r = 1 / sqrt(mean(input^2) + epsilon) of each row. One workgroup a row.
+// RMSNorm: output = weight * input * r, r = 1 / sqrt(mean(input^2) + epsilon) of each row. A row is shared by
+// `lanes` invocations of a workgroup: a power of two up to its size.
 
 override workgroup_size: u32 = 32;
+override lanes: u32 = 32;
 
 struct Arguments {
   input_offset: u32,
@@ -20,13 +22,16 @@ struct Arguments {
 
 var<workgroup> partial: array<f32, workgroup_size>;
 
-// The sum over the workgroup, added in lane order by every lane.
-fn total(own: f32, lane: u32) -> f32 {
-  partial[lane] = own;
+// The sum over the lanes of a row, added in lane order by every lane.
+fn row_sum(own: f32, local: u32, lane: u32) -> f32 {
+  if (lanes == 1u) {
+    return own;
+  }
+  partial[local] = own;
   workgroupBarrier();
   var sum = 0.0;
-  for (var index = 0u; index < workgroup_size; index++) {
-    sum += partial[index];
+  for (var other = local - lane; other < local - lane + lanes; other++) {
+    sum += partial[other];
   }
   workgroupBarrier();
   return sum;
@@ -34,24 +39,45 @@ fn total(own: f32, lane: u32) -> f32 {
 
 @compute @workgroup_size(workgroup_size)
 fn main(
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local: u32,
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  let row = group.y * groups.x + group.x;
-  if (row >= args.rows) {
+  let lane = local % lanes;
+  let own_row = (group.y * groups.x + group.x) * (workgroup_size / lanes) + local / lanes;
+  // Rows beyond the last compute the last again and store nothing, as all lanes must reach the barriers.
+  let row = min(own_row, args.rows - 1u);
+  let start = args.input_offset + row * args.width;
+  var sums = vec4f();
+  var column = lane;
+  for (; column + 3u * lanes < args.width; column += 4u * lanes) {
+    let place = start + column;
+    let values = vec4f(input[place], input[place + lanes], input[place + 2u * lanes], input[place + 3u * lanes]);
+    sums += values * values;
+  }
+  for (; column < args.width; column += lanes) {
+    let value = input[start + column];
+    sums.x += value * value;
+  }
+  let squares = row_sum((sums.x + sums.y) + (sums.z + sums.w), local, lane);
+  let scale = 1.0 / sqrt(squares / f32(args.width) + args.epsilon);
+  if (own_row >= args.rows) {
     return;
   }
-  let start = args.input_offset + row * args.width;
-  var sum = 0.0;
-  for (var column = lane; column < args.width; column += workgroup_size) {
-    let value = input[start + column];
-    sum += value * value;
+  let output_start = args.output_offset + row * args.width;
+  for (column = lane; column + 3u * lanes < args.width; column += 4u * lanes) {
+    let place = start + column;
+    let values = vec4f(input[place], input[place + lanes], input[place + 2u * lanes], input[place + 3u * lanes]);
+    let normal = values * scale;
+    let weight_place = args.weight_offset + column;
+    let output_place = output_start + column;
+    output[output_place] = weight[weight_place] * normal.x;
+    output[output_place + lanes] = weight[weight_place + lanes] * normal.y;
+    output[output_place + 2u * lanes] = weight[weight_place + 2u * lanes] * normal.z;
+    output[output_place + 3u * lanes] = weight[weight_place + 3u * lanes] * normal.w;
   }
-  let scale = 1.0 / sqrt(total(sum, lane) / f32(args.width) + args.epsilon);
-  for (var column = lane; column < args.width; column += workgroup_size) {
-    let value = weight[args.weight_offset + column] * input[start + column] * scale;
-    output[args.output_offset + row * args.width + column] = value;
+  for (; column < args.width; column += lanes) {
+    output[output_start + column] = weight[args.weight_offset + column] * (input[start + column] * scale);
   }
   if (lane == 0u) {
     inverse_rms[args.inverse_rms_offset + row] = scale;

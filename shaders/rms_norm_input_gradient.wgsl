@@ -1,7 +1,9 @@
-// RMSNorm backward to the input: with g = weight * output_gradient and r = inverse_rms of the row, input_gradient = r
-// * g - input * r^3 * mean(g * input). One workgroup a row.
+// RMSNorm backward to the input: with g = weight * output_gradient and r = inverse_rms of the row, input_gradient
+// = r * g - input * r^3 * mean(g * input). A row is shared by `lanes` invocations of a workgroup: a power of two
+// up to its size.
 
 override workgroup_size: u32 = 32;
+override lanes: u32 = 32;
 
 struct Arguments {
   input_offset: u32,
@@ -23,13 +25,16 @@ struct Arguments {
 
 var<workgroup> partial: array<f32, workgroup_size>;
 
-// The sum over the workgroup, added in lane order by every lane.
-fn total(own: f32, lane: u32) -> f32 {
-  partial[lane] = own;
+// The sum over the lanes of a row, added in lane order by every lane.
+fn row_sum(own: f32, local: u32, lane: u32) -> f32 {
+  if (lanes == 1u) {
+    return own;
+  }
+  partial[local] = own;
   workgroupBarrier();
   var sum = 0.0;
-  for (var index = 0u; index < workgroup_size; index++) {
-    sum += partial[index];
+  for (var other = local - lane; other < local - lane + lanes; other++) {
+    sum += partial[other];
   }
   workgroupBarrier();
   return sum;
@@ -37,25 +42,37 @@ fn total(own: f32, lane: u32) -> f32 {
 
 @compute @workgroup_size(workgroup_size)
 fn main(
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) local: u32,
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  let row = group.y * groups.x + group.x;
-  if (row >= args.rows) {
+  let lane = local % lanes;
+  let own_row = (group.y * groups.x + group.x) * (workgroup_size / lanes) + local / lanes;
+  // Rows beyond the last compute the last again and store nothing, as all lanes must reach the barriers.
+  let row = min(own_row, args.rows - 1u);
+  let start = row * args.width;
+  let input_start = args.input_offset + start;
+  let gradient_start = args.output_gradient_offset + start;
+  let scale = inverse_rms[args.inverse_rms_offset + row];
+  var sums = vec2f();
+  var column = lane;
+  for (; column + lanes < args.width; column += 2u * lanes) {
+    let next = column + lanes;
+    let gradient = weight[args.weight_offset + column] * output_gradient[gradient_start + column];
+    let next_gradient = weight[args.weight_offset + next] * output_gradient[gradient_start + next];
+    sums += vec2f(gradient * input[input_start + column], next_gradient * input[input_start + next]);
+  }
+  for (; column < args.width; column += lanes) {
+    let gradient = weight[args.weight_offset + column] * output_gradient[gradient_start + column];
+    sums.x += gradient * input[input_start + column];
+  }
+  let pull = row_sum(sums.x + sums.y, local, lane) / f32(args.width) * scale * scale * scale;
+  if (own_row >= args.rows) {
     return;
   }
-  let start = row * args.width;
-  let scale = inverse_rms[args.inverse_rms_offset + row];
-  var sum = 0.0;
-  for (var column = lane; column < args.width; column += workgroup_size) {
-    let gradient = weight[args.weight_offset + column] * output_gradient[args.output_gradient_offset + start + column];
-    sum += gradient * input[args.input_offset + start + column];
-  }
-  let pull = total(sum, lane) / f32(args.width) * scale * scale * scale;
-  for (var column = lane; column < args.width; column += workgroup_size) {
-    let gradient = weight[args.weight_offset + column] * output_gradient[args.output_gradient_offset + start + column];
-    let value = scale * gradient - pull * input[args.input_offset + start + column];
+  for (column = lane; column < args.width; column += lanes) {
+    let gradient = weight[args.weight_offset + column] * output_gradient[gradient_start + column];
+    let value = scale * gradient - pull * input[input_start + column];
     let place = args.input_gradient_offset + start + column;
     if (args.accumulate == 0u) {
       input_gradient[place] = value;

@@ -1,7 +1,9 @@
-// RMSNorm backward to the weight: the sum over rows, in order, of output_gradient * input * inverse_rms. One
-// invocation a column.
+// RMSNorm backward to the weight: the sum over rows of output_gradient * input * inverse_rms. Each of `slices`
+// invocations of a column sums every slices-th row in order, then the first adds the slices in order. An override
+// more: columns of a workgroup are workgroup_size / slices.
 
 override workgroup_size: u32 = 64;
+override slices: u32 = 1;
 
 struct Arguments {
   input_offset: u32,
@@ -19,21 +21,38 @@ struct Arguments {
 @group(0) @binding(3) var<storage, read> output_gradient: array<f32>;
 @group(0) @binding(4) var<storage, read_write> weight_gradient: array<f32>;
 
+var<workgroup> partial: array<f32, workgroup_size>;
+
 @compute @workgroup_size(workgroup_size)
-fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let index = global.y * groups.x * workgroup_size + global.x;
-  if (index >= args.width) {
-    return;
-  }
+fn main(
+  @builtin(local_invocation_index) local: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let columns = workgroup_size / slices;
+  let own_column = (group.y * groups.x + group.x) * columns + local % columns;
+  let column = min(own_column, args.width - 1u);
+  let slice = local / columns;
   var sum = 0.0;
-  for (var row = 0u; row < args.rows; row++) {
-    let place = row * args.width + index;
+  for (var row = slice; row < args.rows; row += slices) {
+    let place = row * args.width + column;
     let normal = input[args.input_offset + place] * inverse_rms[args.inverse_rms_offset + row];
     sum += output_gradient[args.output_gradient_offset + place] * normal;
   }
+  if (slices > 1u) {
+    partial[local] = sum;
+    workgroupBarrier();
+    sum = 0.0;
+    for (var other = local % columns; other < workgroup_size; other += columns) {
+      sum += partial[other];
+    }
+  }
+  if (own_column >= args.width || slice > 0u) {
+    return;
+  }
   if (args.accumulate == 0u) {
-    weight_gradient[args.weight_gradient_offset + index] = sum;
+    weight_gradient[args.weight_gradient_offset + column] = sum;
   } else {
-    weight_gradient[args.weight_gradient_offset + index] += sum;
+    weight_gradient[args.weight_gradient_offset + column] += sum;
   }
 }

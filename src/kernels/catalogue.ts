@@ -8,15 +8,19 @@ import { crossEntropyCases, crossEntropyKernels } from './cross-entropy.ts';
 import { embeddingCases, embeddingKernels } from './embedding.ts';
 import { exactCases } from './exact-cases.ts';
 import { exactKernels } from './exact.ts';
+import { geluCases, geluKernels } from './gelu.ts';
 import type { Kernel } from './kernel.ts';
+import { layerNormCases, layerNormKernels } from './layer-norm.ts';
 import { matmulCases, matmulKernels } from './matmul.ts';
 import { matvecCases } from './matvec-cases.ts';
 import { matvecKernels, matvecVariants } from './matvec.ts';
+import { columnSumCases, columnSumKernels } from './reduce-columns.ts';
 import { reduceCases, reduceKernels } from './reduce.ts';
 import { rmsNormCases, rmsNormKernels } from './rms-norm.ts';
 import { ropeCases, ropeKernels } from './rope.ts';
 import { sampleCases, sampleKernels } from './sample.ts';
 import { siluGateCases, siluGateKernels } from './silu-gate.ts';
+import { softmaxCases, softmaxKernels } from './softmax.ts';
 import type { KernelCase } from './test-case.ts';
 import { vectorCases, vectorKernels } from './vector.ts';
 
@@ -35,6 +39,10 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...adamwKernels,
   ...sampleKernels,
   ...exactKernels,
+  ...softmaxKernels,
+  ...layerNormKernels,
+  ...geluKernels,
+  ...columnSumKernels,
 ];
 
 const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
@@ -52,6 +60,10 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   sampleCases,
   (random) => matvecCases(matvecVariants, random),
   exactCases,
+  softmaxCases,
+  layerNormCases,
+  geluCases,
+  columnSumCases,
 ];
 
 /** Each operation's cases come from a stream of their own, so that adding one leaves the others' numbers alone. */

@@ -117,6 +117,26 @@ export function dispatchOf<T extends string, N extends string>(
   };
 }
 
+/**
+ * Changes one number of a dispatch of this kernel in place, so that a list is built once and moves on from step to step.
+ * Dispatches that were handed to `Device.run` before keep the number that they had.
+ */
+export function setNumber<T extends string, N extends string>(
+  dispatch: Dispatch,
+  kernel: Kernel<T, N>,
+  name: N,
+  value: number,
+): void {
+  const [first] = dispatch.bindings;
+  const index = kernel.numbers.findIndex((number) => number.name === name);
+  assert(dispatch.pipeline === kernel.pipeline && index >= 0, `${kernel.name}: no dispatch of it has ${name}`);
+  assert(first !== undefined && 'uniform' in first, `${kernel.name}: binding 0 is not its uniform`);
+  const { buffer, byteOffset } = first.uniform;
+  const at = byteOffset + (kernel.tensors.length + index) * 4;
+  if (kernel.numbers[index]?.type === 'u32') new DataView(buffer).setUint32(at, value, true);
+  else new DataView(buffer).setFloat32(at, value, true);
+}
+
 /** The bytes of binding 0: offsets of the tensors, then the numbers, filled up to 16 bytes as uniform structs want. */
 function packUniform<T extends string, N extends string>(
   kernel: Kernel<T, N>,
@@ -149,5 +169,12 @@ export const elementInvocations = 64;
 export const rowInvocations = 32;
 
 export const elementGrid = (count: number): Grid => gridOf(count, elementInvocations);
+
+/** For shaders whose invocations take every so-many-th element: enough of them to fill a large GPU, and no more. */
+export const stridedGrid = (count: number): Grid => [
+  Math.max(1, Math.min(2048, Math.ceil(count / elementInvocations))),
+  1,
+  1,
+];
 
 export const rowGrid = (rows: number): Grid => gridOf(rows, 1);

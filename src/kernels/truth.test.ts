@@ -3,12 +3,15 @@
 import { expect, test } from 'vitest';
 import { createRandom } from '../core/prng.ts';
 import { attentionGradientTruth, attentionTruth } from './attention.ts';
-import { crossEntropyTruth } from './cross-entropy.ts';
+import { crossEntropyTruth, targetIgnored } from './cross-entropy.ts';
 import { embeddingGradientTruth, embeddingTruth } from './embedding.ts';
+import { geluGradientTruth, geluTruth, normalBelow } from './gelu.ts';
+import { layerNormGradientTruth, layerNormTruth } from './layer-norm.ts';
 import { matmulTruth } from './matmul.ts';
 import { rmsNormGradientTruth, rmsNormTruth } from './rms-norm.ts';
 import { ropeTruth } from './rope.ts';
 import { siluGateGradientTruth, siluGateTruth } from './silu-gate.ts';
+import { softmaxGradientTruth, softmaxTruth } from './softmax.ts';
 import { normals, toF64, whole } from './test-case.ts';
 import { at, dot } from './truth.ts';
 
@@ -152,7 +155,7 @@ test('the gradients of the SiLU gate are its derivatives', () => {
 test('the gradient of cross-entropy is the derivative of the summed losses, times its scale', () => {
   const logits = draw(3 * 5);
   const targets = whole(random, 3, 5);
-  targets[1] = 5;
+  targets[1] = targetIgnored;
   const got = crossEntropyTruth(logits, targets, 0.25).logits;
   const pull = new Float64Array(3).fill(0.25);
   expectClose(
@@ -160,4 +163,55 @@ test('the gradient of cross-entropy is the derivative of the summed losses, time
     differences(logits, pull, (own) => crossEntropyTruth(own, targets, 1).losses),
     'logits',
   );
+});
+
+test('the gradient of softmax is its derivative', () => {
+  const input = draw(3 * 5);
+  const pull = draw(15);
+  const got = softmaxGradientTruth(softmaxTruth(input, 5), pull, 5);
+  expectClose(
+    got,
+    differences(input, pull, (x) => softmaxTruth(x, 5)),
+    'input',
+  );
+});
+
+test('the gradients of LayerNorm are its derivatives', () => {
+  const input = draw(3 * 5);
+  const weight = draw(5);
+  const bias = draw(5);
+  const pull = draw(15);
+  const { inputGradient, weightGradient, biasGradient } = layerNormGradientTruth(input, weight, 1e-5, pull);
+  const forward = (x: Float64Array, w: Float64Array, b: Float64Array) => layerNormTruth(x, w, b, 1e-5).output;
+  expectClose(
+    inputGradient,
+    differences(input, pull, (x) => forward(x, weight, bias)),
+    'input',
+  );
+  expectClose(
+    weightGradient,
+    differences(weight, pull, (w) => forward(input, w, bias)),
+    'weight',
+  );
+  expectClose(
+    biasGradient,
+    differences(bias, pull, (b) => forward(input, weight, b)),
+    'bias',
+  );
+});
+
+test.each(['tanh', 'erf'] as const)('the gradient of GELU, %s form, is its derivative', (form) => {
+  const input = draw(9);
+  const pull = draw(9);
+  expectClose(
+    geluGradientTruth(input, pull, form),
+    differences(input, pull, (x) => geluTruth(x, form)),
+    form,
+  );
+});
+
+test('the normal distribution has the shares below that tables print', () => {
+  expect(normalBelow(1.959963984540054)).toBeCloseTo(0.975, 12);
+  expect(normalBelow(-3)).toBeCloseTo(0.0013498980316300933, 14);
+  expect([normalBelow(Infinity), normalBelow(-Infinity), normalBelow(NaN)]).toEqual([1, 0, NaN]);
 });

@@ -1,0 +1,83 @@
+// Softmax and cross-entropy: the loss of each row, and its logits replaced by their gradient. One pass finds the
+// largest logit and the sum, a second writes the gradient. The target 0xffffffff counts for nothing; any other at
+// or above the vocabulary gives NaN. One subgroup a row: the first of each workgroup, so that workgroup_size is
+// best the subgroup's own size.
+
+enable subgroups;
+// The lanes that leave early are whole subgroups, which the compiler cannot know.
+diagnostic(off, subgroup_uniformity);
+
+override workgroup_size: u32 = 32;
+
+struct Arguments {
+  targets_offset: u32,
+  logits_offset: u32,
+  losses_offset: u32,
+  rows: u32,
+  vocabulary: u32,
+  gradient_scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Arguments;
+@group(0) @binding(1) var<storage, read> targets: array<u32>;
+@group(0) @binding(2) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(3) var<storage, read_write> losses: array<f32>;
+
+@compute @workgroup_size(workgroup_size)
+fn main(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_size) subgroup_size: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let row = group.y * groups.x + group.x;
+  let lanes = min(subgroup_size, workgroup_size);
+  if (row >= args.rows || lane >= lanes) {
+    return;
+  }
+  let start = args.logits_offset + row * args.vocabulary;
+  let target_token = targets[args.targets_offset + row];
+  let counts = target_token != 0xffffffffu;
+  var own_largest = -3.0e38;
+  var sum = 0.0;
+  // The lane that meets the target's logit keeps it, because the row is overwritten below.
+  var own_target = 0.0;
+  var token = lane;
+  for (; token + 3u * lanes < args.vocabulary; token += 4u * lanes) {
+    let place = start + token;
+    let values = vec4f(logits[place], logits[place + lanes], logits[place + 2u * lanes], logits[place + 3u * lanes]);
+    let larger = max(max(values.x, values.y), max(values.z, values.w));
+    if (larger > own_largest) {
+      sum *= exp(own_largest - larger);
+      own_largest = larger;
+    }
+    let parts = exp(values - own_largest);
+    sum += (parts.x + parts.y) + (parts.z + parts.w);
+  }
+  for (; token < args.vocabulary; token += lanes) {
+    let value = logits[start + token];
+    if (value > own_largest) {
+      sum *= exp(own_largest - value);
+      own_largest = value;
+    }
+    sum += exp(value - own_largest);
+  }
+  if (target_token < args.vocabulary && target_token % lanes == lane) {
+    own_target = logits[start + target_token];
+  }
+  let largest = subgroupMax(own_largest);
+  let row_total = subgroupAdd(sum * exp(own_largest - largest));
+  let target_logit = subgroupAdd(own_target);
+  // A number that is none, from a value that the compiler does not know.
+  let no_number = bitcast<f32>(target_token | 0x7fc00000u);
+  let found_scale = select(no_number, args.gradient_scale, target_token < args.vocabulary);
+  let found_loss = select(no_number, log(row_total) + (largest - target_logit), target_token < args.vocabulary);
+  let scale = select(0.0, found_scale, counts);
+  for (token = lane; token < args.vocabulary; token += lanes) {
+    let probability = exp(logits[start + token] - largest) / row_total;
+    logits[start + token] = scale * (probability - select(0.0, 1.0, token == target_token));
+  }
+  if (lane == 0u) {
+    losses[args.losses_offset + row] = select(0.0, found_loss, counts);
+  }
+}

@@ -1,0 +1,102 @@
+// LayerNorm: output = weight * (input - mean) * r + bias, r = 1 / sqrt(variance + epsilon) of each row. One pass
+// finds both, from differences to the row's first element: those lose at most a factor of width in precision,
+// however far the mean is from zero. A row is shared by `lanes` invocations of a workgroup: a power of two up to
+// its size.
+
+override workgroup_size: u32 = 32;
+override lanes: u32 = 32;
+
+struct Arguments {
+  input_offset: u32,
+  weight_offset: u32,
+  bias_offset: u32,
+  output_offset: u32,
+  mean_offset: u32,
+  inverse_deviation_offset: u32,
+  rows: u32,
+  width: u32,
+  epsilon: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Arguments;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+@group(0) @binding(5) var<storage, read_write> mean: array<f32>;
+@group(0) @binding(6) var<storage, read_write> inverse_deviation: array<f32>;
+
+var<workgroup> partial: array<vec2f, workgroup_size>;
+
+// The sums over the lanes of a row, added in lane order by every lane.
+fn row_sum(own: vec2f, local: u32, lane: u32) -> vec2f {
+  if (lanes == 1u) {
+    return own;
+  }
+  partial[local] = own;
+  workgroupBarrier();
+  var sum = vec2f();
+  for (var other = local - lane; other < local - lane + lanes; other++) {
+    sum += partial[other];
+  }
+  workgroupBarrier();
+  return sum;
+}
+
+@compute @workgroup_size(workgroup_size)
+fn main(
+  @builtin(local_invocation_index) local: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let lane = local % lanes;
+  let own_row = (group.y * groups.x + group.x) * (workgroup_size / lanes) + local / lanes;
+  // Rows beyond the last compute the last again and store nothing, as all lanes must reach the barriers.
+  let row = min(own_row, args.rows - 1u);
+  let start = args.input_offset + row * args.width;
+  let shift = input[start];
+  var sums = vec4f();
+  var squares = vec4f();
+  var column = lane;
+  for (; column + 3u * lanes < args.width; column += 4u * lanes) {
+    let place = start + column;
+    let values = vec4f(input[place], input[place + lanes], input[place + 2u * lanes], input[place + 3u * lanes]) - shift;
+    sums += values;
+    squares += values * values;
+  }
+  for (; column < args.width; column += lanes) {
+    let value = input[start + column] - shift;
+    sums.x += value;
+    squares.x += value * value;
+  }
+  let own = vec2f((sums.x + sums.y) + (sums.z + sums.w), (squares.x + squares.y) + (squares.z + squares.w));
+  let means = row_sum(own, local, lane) / f32(args.width);
+  let spread = means.y - means.x * means.x;
+  // Rounding may leave a little less than zero; what is no number must stay so.
+  let scale = 1.0 / sqrt(select(spread, 0.0, spread < 0.0) + args.epsilon);
+  let centre = shift + means.x;
+  if (own_row >= args.rows) {
+    return;
+  }
+  let output_start = args.output_offset + row * args.width;
+  for (column = lane; column + 3u * lanes < args.width; column += 4u * lanes) {
+    let place = start + column;
+    let values = vec4f(input[place], input[place + lanes], input[place + 2u * lanes], input[place + 3u * lanes]);
+    let normal = (values - centre) * scale;
+    let weight_place = args.weight_offset + column;
+    let bias_place = args.bias_offset + column;
+    let output_place = output_start + column;
+    output[output_place] = weight[weight_place] * normal.x + bias[bias_place];
+    output[output_place + lanes] = weight[weight_place + lanes] * normal.y + bias[bias_place + lanes];
+    output[output_place + 2u * lanes] = weight[weight_place + 2u * lanes] * normal.z + bias[bias_place + 2u * lanes];
+    output[output_place + 3u * lanes] = weight[weight_place + 3u * lanes] * normal.w + bias[bias_place + 3u * lanes];
+  }
+  for (; column < args.width; column += lanes) {
+    let normal = (input[start + column] - centre) * scale;
+    output[output_start + column] = weight[args.weight_offset + column] * normal + bias[args.bias_offset + column];
+  }
+  if (lane == 0u) {
+    mean[args.mean_offset + row] = centre;
+    inverse_deviation[args.inverse_deviation_offset + row] = scale;
+  }
+}

@@ -1,0 +1,58 @@
+// A residual and its RMSNorm: sum = left + right; output = weight * sum * r, r = 1 / sqrt(mean(sum^2) + epsilon)
+// of each row. Each lane reads again only what it wrote itself. One subgroup a row: the first of each workgroup,
+// so that workgroup_size is best the subgroup's own size.
+
+enable subgroups;
+// The lanes that leave early are whole subgroups, which the compiler cannot know.
+diagnostic(off, subgroup_uniformity);
+
+override workgroup_size: u32 = 32;
+
+struct Arguments {
+  left_offset: u32,
+  right_offset: u32,
+  weight_offset: u32,
+  sum_offset: u32,
+  output_offset: u32,
+  inverse_rms_offset: u32,
+  rows: u32,
+  width: u32,
+  epsilon: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Arguments;
+@group(0) @binding(1) var<storage, read> left: array<f32>;
+@group(0) @binding(2) var<storage, read> right: array<f32>;
+@group(0) @binding(3) var<storage, read> weight: array<f32>;
+@group(0) @binding(4) var<storage, read_write> sum: array<f32>;
+@group(0) @binding(5) var<storage, read_write> output: array<f32>;
+@group(0) @binding(6) var<storage, read_write> inverse_rms: array<f32>;
+
+@compute @workgroup_size(workgroup_size)
+fn main(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_size) subgroup_size: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let row = group.y * groups.x + group.x;
+  let lanes = min(subgroup_size, workgroup_size);
+  if (row >= args.rows || lane >= lanes) {
+    return;
+  }
+  let start = row * args.width;
+  var squares = 0.0;
+  for (var column = lane; column < args.width; column += lanes) {
+    let value = left[args.left_offset + start + column] + right[args.right_offset + start + column];
+    squares += value * value;
+  }
+  let scale = 1.0 / sqrt(subgroupAdd(squares) / f32(args.width) + args.epsilon);
+  for (var column = lane; column < args.width; column += lanes) {
+    let value = left[args.left_offset + start + column] + right[args.right_offset + start + column];
+    sum[args.sum_offset + start + column] = value;
+    output[args.output_offset + start + column] = weight[args.weight_offset + column] * (value * scale);
+  }
+  if (lane == 0u) {
+    inverse_rms[args.inverse_rms_offset + row] = scale;
+  }
+}

@@ -1,0 +1,103 @@
+// Softmax of each row: exp(x - largest) / sum. The largest and the sum are found in one pass, the sum rescaled
+// whenever a larger value is met. A row is shared by `lanes` invocations of a workgroup: a power of two up to its
+// size.
+
+override workgroup_size: u32 = 32;
+override lanes: u32 = 32;
+
+struct Arguments {
+  input_offset: u32,
+  output_offset: u32,
+  rows: u32,
+  width: u32,
+}
+
+@group(0) @binding(0) var<uniform> args: Arguments;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+
+var<workgroup> partial: array<f32, workgroup_size>;
+
+// The sum over the lanes of a row, added in lane order by every lane.
+fn row_sum(own: f32, local: u32, lane: u32) -> f32 {
+  if (lanes == 1u) {
+    return own;
+  }
+  partial[local] = own;
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var other = local - lane; other < local - lane + lanes; other++) {
+    sum += partial[other];
+  }
+  workgroupBarrier();
+  return sum;
+}
+
+// The largest over the lanes of a row.
+fn row_largest(own: f32, local: u32, lane: u32) -> f32 {
+  if (lanes == 1u) {
+    return own;
+  }
+  partial[local] = own;
+  workgroupBarrier();
+  var found = own;
+  for (var other = local - lane; other < local - lane + lanes; other++) {
+    found = max(found, partial[other]);
+  }
+  workgroupBarrier();
+  return found;
+}
+
+@compute @workgroup_size(workgroup_size)
+fn main(
+  @builtin(local_invocation_index) local: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let lane = local % lanes;
+  let own_row = (group.y * groups.x + group.x) * (workgroup_size / lanes) + local / lanes;
+  // Rows beyond the last compute the last again and store nothing, as all lanes must reach the barriers.
+  let row = min(own_row, args.rows - 1u);
+  let start = args.input_offset + row * args.width;
+  var own_largest = -3.0e38;
+  var sum = 0.0;
+  var column = lane;
+  for (; column + 3u * lanes < args.width; column += 4u * lanes) {
+    let place = start + column;
+    let values = vec4f(input[place], input[place + lanes], input[place + 2u * lanes], input[place + 3u * lanes]);
+    let larger = max(max(values.x, values.y), max(values.z, values.w));
+    if (larger > own_largest) {
+      sum *= exp(own_largest - larger);
+      own_largest = larger;
+    }
+    let parts = exp(values - own_largest);
+    sum += (parts.x + parts.y) + (parts.z + parts.w);
+  }
+  for (; column < args.width; column += lanes) {
+    let value = input[start + column];
+    if (value > own_largest) {
+      sum *= exp(own_largest - value);
+      own_largest = value;
+    }
+    sum += exp(value - own_largest);
+  }
+  let largest = row_largest(own_largest, local, lane);
+  let scale = 1.0 / row_sum(sum * exp(own_largest - largest), local, lane);
+  if (own_row >= args.rows) {
+    return;
+  }
+  let output_start = args.output_offset + row * args.width;
+  for (column = lane; column + 3u * lanes < args.width; column += 4u * lanes) {
+    let place = start + column;
+    let values = vec4f(input[place], input[place + lanes], input[place + 2u * lanes], input[place + 3u * lanes]);
+    let parts = exp(values - largest) * scale;
+    let output_place = output_start + column;
+    output[output_place] = parts.x;
+    output[output_place + lanes] = parts.y;
+    output[output_place + 2u * lanes] = parts.z;
+    output[output_place + 3u * lanes] = parts.w;
+  }
+  for (; column < args.width; column += lanes) {
+    output[output_start + column] = exp(input[start + column] - largest) * scale;
+  }
+}
