@@ -1,0 +1,67 @@
+/** What the shaders of `quant-matvec.ts` and `quant-matmul.ts` have in common: their declaration, and how a product is asked. */
+
+import { present } from '../core/assert.ts';
+import { defineKernel, type Kernel, type Tensor } from './kernel.ts';
+import { quantBlock, type QuantFormat } from './quant-blocks.ts';
+import type { Choices, Variant } from './variants.ts';
+
+export interface QuantSizes {
+  readonly rows: number;
+  readonly columns: number;
+  /** A multiple of 32. */
+  readonly inner: number;
+}
+
+export interface QuantProduct extends QuantSizes {
+  readonly format: QuantFormat;
+  /** [rows, inner]. */
+  readonly input: Tensor;
+  /** Of a weight [columns, inner], as `QuantWeights` has it; the offset counts words. */
+  readonly quants: Tensor;
+  /** The same weight's scales; the offset counts words. */
+  readonly scales: Tensor;
+  /** [rows, columns]. */
+  readonly output: Tensor;
+  /** [columns]. */
+  readonly bias?: Tensor;
+  /** Adds to what the output holds, as a residual stream wants it; default false. */
+  readonly accumulate?: boolean;
+  readonly choices?: Choices;
+}
+
+const tensors = ['input', 'quants:u32', 'scales:u32', 'bias', '>output'] as const;
+const numbers = ['rows', 'columns', 'blocks', 'has_bias', 'accumulate'] as const;
+type QuantKernel = Kernel<'input' | 'quants' | 'scales' | 'bias' | 'output', (typeof numbers)[number]>;
+
+/** One shader's kernel for each format. */
+export type QuantKernels = Readonly<Record<QuantFormat, QuantKernel>>;
+
+export function quantKernels(shader: string, constants: Readonly<Record<string, number>> = {}): QuantKernels {
+  const of = (bits: number): QuantKernel =>
+    defineKernel({ shader, tensors, numbers, constants: { ...constants, bits } });
+  return { q4_0: of(4), q8_0: of(8) };
+}
+
+/** Every binding wants a buffer, read or not. */
+export const boundOf = ({ input, quants, scales, output, bias }: QuantProduct) => ({
+  input,
+  quants,
+  scales,
+  bias: bias ?? input,
+  output,
+});
+
+export const quantNumbersOf = ({ rows, columns, inner, bias, accumulate = false }: QuantProduct) => ({
+  rows,
+  columns,
+  blocks: inner / quantBlock,
+  has_bias: bias === undefined ? 0 : 1,
+  accumulate: accumulate ? 1 : 0,
+});
+
+/** The variant of this name; there must be one. */
+export const variantNamed = <Own extends { readonly variant: Variant }>(all: readonly Own[], name: string): Own =>
+  present(
+    all.find(({ variant }) => variant.name === name),
+    `there is no variant '${name}'`,
+  );

@@ -1,0 +1,92 @@
+/**
+ * Products of few rows with weights in blocks (q4_0, q8_0), as decoding wants them: bound by reading the weights, so they
+ * are unpacked in registers. Every row is summed in the same order however many rows there are. The layout and its
+ * making are `quant-blocks.ts`; many rows at once are `quant-matmul.ts`; truth and cases are `quant-cases.ts`.
+ */
+
+import { assert } from '../core/assert.ts';
+import type { Random } from '../core/prng.ts';
+import type { Dispatch } from './device.ts';
+import { dispatchOf, elementGrid, rowGrid } from './kernel.ts';
+import { quantBlock, type QuantFormat } from './quant-blocks.ts';
+import { quantCases, quantTrial } from './quant-cases.ts';
+import {
+  boundOf,
+  quantKernels,
+  quantNumbersOf,
+  variantNamed,
+  type QuantKernels,
+  type QuantProduct,
+} from './quant-kernel.ts';
+import type { KernelCase } from './test-case.ts';
+import { bucketOf, safeChoices, type Family, type Variant } from './variants.ts';
+
+interface Form {
+  readonly variant: Variant;
+  readonly kernel: QuantKernels;
+  /** Whether a workgroup makes four columns of a row, reading four inputs at once; else an invocation does. */
+  readonly grouped: boolean;
+}
+
+const plain: Form = { variant: { name: 'plain', features: [] }, kernel: quantKernels('quant_matvec'), grouped: false };
+
+const grouped = (kind: 'workgroup' | 'subgroup', size: number): Form => ({
+  variant: { name: `${kind}-${size}`, features: kind === 'subgroup' ? ['subgroups'] : [] },
+  kernel: quantKernels(`quant_matvec_${kind}`, { workgroup_size: size }),
+  grouped: true,
+});
+
+const forms: readonly Form[] = [
+  plain,
+  grouped('workgroup', 64),
+  grouped('workgroup', 128),
+  grouped('subgroup', 32),
+  grouped('subgroup', 64),
+  grouped('subgroup', 128),
+];
+
+/**
+ * output [rows, columns] = input x transposed weight + bias, or output += that with `accumulate`. Meant for 1 to 64 rows; more
+ * work too, but more slowly than `quantMatmulDispatch` does them. An input at no multiple of four elements is left to the
+ * safe variant.
+ */
+export function quantMatvecDispatch(of: QuantProduct): Dispatch {
+  const { format, input, rows, columns, inner, choices = safeChoices } = of;
+  assert(inner % quantBlock === 0, `${format} matvec: inner is ${inner}, no multiple of ${quantBlock}`);
+  // Rows are no part of the bucket: a row's bits must not depend on how many there are.
+  const bucket = bucketOf({ columns, inner });
+  const chosen = choices.variantOf(format === 'q4_0' ? q4MatvecFamily : q8MatvecFamily, bucket);
+  const form = (input.offset ?? 0) % 4 === 0 ? variantNamed(forms, chosen) : plain;
+  const groups = Math.ceil(columns / 4) * rows;
+  const grid = form.grouped ? rowGrid(groups) : elementGrid(groups);
+  return dispatchOf(form.kernel[format], boundOf(of), quantNumbersOf(of), grid);
+}
+
+const family = (format: QuantFormat): Family => ({
+  name: format === 'q4_0' ? 'q4-matvec' : 'q8-matvec',
+  variants: forms.map(({ variant }) => variant),
+  bound: 'bytes',
+  trial: (bucket, random) =>
+    quantTrial(bucket, random, {
+      format,
+      bound: 'bytes',
+      rowsMax: 1,
+      sizeMax: 4096,
+      variants: forms,
+      dispatch: quantMatvecDispatch,
+    }),
+  shown: [bucketOf({ columns: 2048, inner: 2048 })],
+});
+
+export const q4MatvecFamily: Family = family('q4_0');
+export const q8MatvecFamily: Family = family('q8_0');
+
+export const quantMatvecKernels = forms.flatMap(({ kernel }) => Object.values(kernel));
+
+export const quantMatvecCases = (random: Random): KernelCase[] =>
+  quantCases(random, quantMatvecDispatch, forms, [
+    { rows: 1, columns: 1, inner: 32 },
+    { rows: 3, columns: 65, inner: 96 },
+    { rows: 1, columns: 97, inner: 2176 },
+    { rows: 17, columns: 3, inner: 352 },
+  ]);
