@@ -1,20 +1,23 @@
 /**
  * Timing by paired rounds: in each round every contender runs once, so that a machine that slows down slows all of them,
- * and what is compared are medians over rounds. Shapes of the report are here too; the cases are beside this file.
+ * and what is compared are medians over rounds. A peer that fails is told and leaves the race. Shapes of the report are
+ * here too; the cases are in the files of the suites.
  */
 
 export interface Contender {
   /** `ours`, or a library with its version. */
   readonly name: string;
-  /** Does the work once; returns how much, in the case's unit times seconds (bytes, operations). */
+  /** Does the work once, to its end; returns how much, in the case's unit times seconds (bytes, operations). */
   readonly run: () => number | Promise<number>;
 }
 
 export interface Case {
   readonly name: string;
-  /** What a value is, e.g. `MB/s`. Higher is better. */
+  /** What a value is, e.g. `MB/s` or `ms`. */
   readonly unit: string;
-  /** Divides what `run` returned for each second, e.g. 1e6. */
+  /** A rate (`MB/s`) is better when higher, a time (`ms`) when lower. */
+  readonly better: 'higher' | 'lower';
+  /** The unit's share of the base unit: a rate is work / seconds / scale, a time is seconds / work / scale. */
   readonly scale: number;
   /** The first is ours. */
   readonly contenders: readonly [Contender, ...Contender[]];
@@ -27,32 +30,68 @@ export interface CaseReport {
   readonly peers: Readonly<Record<string, number>>;
   /** The median over rounds of ours against the best peer of that round; above 1 when we are faster. Null without peers. */
   readonly ratio: number | null;
+  /** Peers whose results were wrong or that failed, with the reason; they have no time. Left out when there are none. */
+  readonly wrong?: Readonly<Record<string, string>>;
 }
 
-/** Runs warm-up rounds that are not counted, then `rounds`; `now` gives seconds. */
-export async function measure(
-  { name, unit, scale, contenders }: Case,
-  rounds: number,
-  now: () => number,
-): Promise<CaseReport> {
-  const values = contenders.map((): number[] => []);
-  const warmUps = 2;
-  for (let round = -warmUps; round < rounds; round += 1) {
-    for (const [index, contender] of contenders.entries()) {
-      const start = now();
-      const done = await contender.run();
-      if (round >= 0) values[index]?.push(done / scale / (now() - start));
+/** A report with what its medians were taken of, for plots. */
+export interface MeasuredCase extends CaseReport {
+  /** The ratio of each round, in their order; empty without peers. */
+  readonly ratios: readonly number[];
+}
+
+/** Runs warm-up rounds that are not counted, then `rounds`; `now` gives seconds. Throws what ours throws. */
+export async function measure(problem: Case, rounds: number, now: () => number, warmUps = 2): Promise<MeasuredCase> {
+  const { name, unit, better, contenders } = problem;
+  const [ours, ...peers] = contenders;
+  const runs = new Map(contenders.map((contender) => [contender, [] as number[]]));
+  const wrong: Record<string, string> = {};
+  for (let round = -warmUps; round < rounds; round++) {
+    for (const [contender, values] of runs) {
+      try {
+        const value = await timed(problem, contender, now);
+        if (round >= 0) values.push(value);
+      } catch (error) {
+        if (contender === ours) throw error;
+        wrong[contender.name] = error instanceof Error ? error.message : String(error);
+        runs.delete(contender);
+      }
     }
   }
-  const [ours = [], ...peers] = values;
-  const ratios = ours.map((value, round) => value / Math.max(...peers.map((peer) => peer[round] ?? 0)));
+  const valuesOf = (contender: Contender): readonly number[] => runs.get(contender) ?? [];
+  const ratios = paired(valuesOf(ours), peers.map(valuesOf), better);
   return {
     name,
     unit,
-    ours: median(ours),
-    peers: Object.fromEntries(contenders.slice(1).map((peer, index) => [peer.name, median(peers[index] ?? [])])),
-    ratio: peers.length === 0 ? null : median(ratios),
+    ours: median(valuesOf(ours)),
+    peers: Object.fromEntries(
+      peers.filter((peer) => runs.has(peer)).map((peer) => [peer.name, median(valuesOf(peer))]),
+    ),
+    ratio: ratios.length === 0 ? null : median(ratios),
+    ratios,
+    ...(Object.keys(wrong).length === 0 ? {} : { wrong }),
   };
+}
+
+async function timed({ better, scale }: Case, { run }: Contender, now: () => number): Promise<number> {
+  const start = now();
+  const work = await run();
+  const seconds = now() - start;
+  return better === 'higher' ? work / seconds / scale : seconds / work / scale;
+}
+
+/** Round by round, how often the best peer's time holds ours. Peers that left the race have no values. */
+function paired(
+  ours: readonly number[],
+  peers: readonly (readonly number[])[],
+  better: Case['better'],
+): readonly number[] {
+  const racing = peers.filter((values) => values.length > 0);
+  if (racing.length === 0) return [];
+  return ours.map((value, round) => {
+    const others = racing.map((values) => values[round] ?? NaN);
+    return better === 'higher' ? value / Math.max(...others) : Math.min(...others) / value;
+  });
 }
 
 /** The middle value; of two middle values their mean. NaN of nothing. */

@@ -22,6 +22,7 @@ export function wireCases(): readonly Case[] {
   const ours = (name: string, run: () => number): Case => ({
     name,
     unit: 'MB/s',
+    better: 'higher',
     scale: 1e6,
     contenders: [{ name: 'ours', run }],
   });

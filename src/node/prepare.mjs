@@ -10,8 +10,8 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withLock } from './lock.mjs';
 
-/** The repository's root folder. */
-export const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+/** The repository's root folder, from wherever a bundler puts this module in `dist`. */
+export const root = rootAbove(dirname(fileURLToPath(import.meta.url)));
 
 /** Locks, stamps and reports: what the tooling remembers between commands. */
 export const toolingFolder = join(root, '.tabswarm');
@@ -128,6 +128,9 @@ function isBuilt(name) {
   return complete && readFileSync(stampFile(name), 'utf8') === sourceStamp(root);
 }
 
+/** Folders among the sources of which nothing is built: installed packages, and what benchmarks leave. */
+const notBuilt = ['node_modules', 'results'];
+
 /**
  * The newest modification time and the number of the source files under `folder`: one of them changes with any edit,
  * addition or removal.
@@ -139,7 +142,7 @@ export function sourceStamp(folder) {
   /** @param {string} path */
   const visit = (path) => {
     const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined || path.endsWith('.test.ts')) return;
+    if (stat === undefined || path.endsWith('.test.ts') || notBuilt.includes(basename(path))) return;
     if (stat.isDirectory()) {
       for (const name of readdirSync(path)) visit(join(path, name));
     } else {
@@ -149,6 +152,16 @@ export function sourceStamp(folder) {
   };
   for (const source of sources) visit(join(folder, source));
   return `${newest} ${files}`;
+}
+
+/**
+ * The nearest folder above that holds the configuration of the build.
+ * @param {string} folder
+ * @returns {string}
+ */
+function rootAbove(folder) {
+  const above = dirname(folder);
+  return existsSync(join(folder, 'vite.config.ts')) || above === folder ? folder : rootAbove(above);
 }
 
 /**

@@ -1,0 +1,141 @@
+/**
+ * The suite `kernels` in a browser: installs the peers where they are asked for, builds the page with Vite, serves it on
+ * loopback, and has it race problem after problem. What is computed there is `page/page.ts`.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { launchBrowser } from '../src/node/browser.ts';
+import { isInstalled, root, tell } from '../src/node/prepare.mjs';
+import type { MeasuredCase } from './measure.ts';
+import type { KernelBench, Opened } from './page/page.ts';
+
+export interface BrowserOptions {
+  readonly browser: 'chromium' | 'firefox';
+  readonly peers: boolean;
+  readonly rounds: number;
+  readonly problems: readonly string[];
+  readonly say: (line: string) => void;
+}
+
+export interface BrowserRun extends Opened {
+  readonly browser: string;
+  readonly cases: readonly MeasuredCase[];
+  /** Problems that ended in an error, with its text. */
+  readonly broken: Readonly<Record<string, string>>;
+}
+
+export async function raceInBrowser(options: BrowserOptions): Promise<BrowserRun> {
+  const { peers, rounds, problems, say } = options;
+  if (peers) installPeers();
+  const server = await servePage(peers);
+  try {
+    const driven = await drivers[options.browser](server.url);
+    try {
+      const opened = await driven.call('open', peers);
+      for (const [name, why] of Object.entries(opened.failed)) say(`${name} did not open: ${why}`);
+      const cases: MeasuredCase[] = [];
+      const broken: Record<string, string> = {};
+      for (const problem of problems) {
+        try {
+          const raced = await driven.call('race', problem, rounds);
+          cases.push(raced);
+          say(sentenceOf(raced));
+        } catch (error) {
+          broken[problem] = firstLine(error);
+          say(`${problem}: ${broken[problem]}`);
+        }
+      }
+      return { ...opened, browser: driven.browser, cases, broken };
+    } finally {
+      await driven.close();
+    }
+  } finally {
+    await server.close();
+  }
+}
+
+export function sentenceOf({ name, unit, ours, peers, ratio, wrong }: MeasuredCase): string {
+  const others = Object.entries(peers).map(([peer, value]) => `${peer} ${value.toPrecision(3)}`);
+  const out = Object.entries(wrong ?? {}).map(([peer, why]) => `${peer} is out: ${why}`);
+  const against = ratio === null ? [] : [`ratio ${ratio.toFixed(2)}`];
+  return [`${name}: ours ${ours.toPrecision(3)} ${unit}`, ...against, ...others, ...out].join(', ');
+}
+
+const firstLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
+
+const peersFolder = join(root, 'bench', 'peers');
+
+/** The peers are a package of their own, so that nobody installs them who does not race them. */
+function installPeers(): void {
+  if (isInstalled(peersFolder)) return;
+  tell('installing the libraries to race against (npm ci in bench/peers) ...');
+  const done = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: peersFolder,
+    stdio: ['ignore', 2, 2],
+    shell: process.platform === 'win32',
+  });
+  if (done.status !== 0) throw new Error('npm ci in bench/peers failed; its own lines above say why');
+}
+
+interface Served {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+async function servePage(peers: boolean): Promise<Served> {
+  // Loaded late: the other suites need no bundler.
+  const { build, preview } = await import('vite');
+  const outDir = join(root, '.tabswarm', 'bench-page');
+  const shared = { root: join(root, 'bench', 'page'), configFile: false, logLevel: 'error' } as const;
+  await build({
+    ...shared,
+    build: {
+      outDir,
+      emptyOutDir: true,
+      target: 'es2023',
+      chunkSizeWarningLimit: 50_000,
+      // Without the peers their imports stay as they are, and nothing loads them.
+      rollupOptions: {
+        external: peers ? [] : [/^@jax-js\/|^@tensorflow\/|^onnxruntime-web/],
+        checks: { pluginTimings: false },
+      },
+    },
+  });
+  const server = await preview({ ...shared, build: { outDir }, preview: { host: '127.0.0.1' } });
+  const url = server.resolvedUrls?.local[0];
+  if (url === undefined) throw new Error('the page of the benchmark is not served');
+  return { url, close: () => server.close() };
+}
+
+/** A browser at the page. */
+interface Driven {
+  /** Name and version. */
+  readonly browser: string;
+  call<Name extends keyof KernelBench>(
+    name: Name,
+    ...parameters: Parameters<KernelBench[Name]>
+  ): Promise<Awaited<ReturnType<KernelBench[Name]>>>;
+  close(): Promise<void>;
+}
+
+const drivers: Readonly<Record<BrowserOptions['browser'], (url: string) => Promise<Driven>>> = {
+  chromium: async (url) => {
+    const browser = await launchBrowser();
+    const page = await browser.newPage();
+    await page.goto(url);
+    await page.waitForFunction('globalThis.kernelBench !== undefined');
+    return {
+      browser: `Chromium ${browser.version()}`,
+      call: (name, ...parameters) => page.evaluate(callText(name, parameters)),
+      close: () => browser.close(),
+    };
+  },
+  firefox: async () => {
+    throw new Error('Firefox is not driven yet');
+  },
+};
+
+const callText = (name: string, parameters: readonly unknown[]): string =>
+  `globalThis.kernelBench.${name}(...${JSON.stringify(parameters)})`;
