@@ -1,8 +1,7 @@
-// Attention of one new token a sequence against its cache. One workgroup a sequence and head: lanes score one key
-// each, then sum one dimension each over the block of keys, with a running maximum. `workgroup_size` must be at least
-// 32 (heads up to 256).
+// Attention of one new token a sequence against its cache, without shared memory. One invocation a sequence, head and
+// tile of 16 dimensions; keys in fours with a running maximum. Each tile computes the scores again.
 
-override workgroup_size: u32 = 32;
+override workgroup_size: u32 = 64;
 
 struct Arguments {
   query_offset: u32,
@@ -10,12 +9,13 @@ struct Arguments {
   value_offset: u32,
   output_offset: u32,
   sequences: u32,
-  tokens: u32,
   position_start: u32,
   positions_max: u32,
   heads: u32,
   kv_heads: u32,
   head_size: u32,
+  query_stride: u32,
+  kv_stride: u32,
   scale: f32,
 }
 
@@ -25,74 +25,79 @@ struct Arguments {
 @group(0) @binding(3) var<storage, read> value: array<f32>;
 @group(0) @binding(4) var<storage, read_write> output: array<f32>;
 
-const dimensions_max = 8u;
+const four = vec4u(0u, 1u, 2u, 3u);
 
-var<workgroup> scores: array<f32, workgroup_size>;
-var<workgroup> weights: array<f32, workgroup_size>;
+fn value_at(start: u32, dimensions: vec4u) -> vec4f {
+  let at = vec4u(start) + dimensions;
+  return vec4f(value[at.x], value[at.y], value[at.z], value[at.w]);
+}
+
+fn store_four(start: u32, first: u32, values: vec4f) {
+  for (var index = 0u; index < 4u; index++) {
+    if (first + index < args.head_size) {
+      output[start + first + index] = values[index];
+    }
+  }
+}
 
 @compute @workgroup_size(workgroup_size)
-fn main(
-  @builtin(local_invocation_index) lane: u32,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-) {
-  let row = group.y * groups.x + group.x;
+fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let index = global.y * groups.x * workgroup_size + global.x;
+  let tiles = (args.head_size + 15u) / 16u;
+  let row = index / tiles;
   if (row >= args.sequences * args.heads) {
     return;
   }
   let head = row % args.heads;
   let sequence = row / args.heads;
   let kv_head = head / (args.heads / args.kv_heads);
-  let kv_width = args.kv_heads * args.head_size;
-  let kv_start = sequence * args.positions_max * kv_width + kv_head * args.head_size;
-  let query_start = args.query_offset + row * args.head_size;
+  let kv_start = sequence * args.positions_max * args.kv_stride + kv_head * args.head_size;
+  let query_start = args.query_offset + sequence * args.query_stride + head * args.head_size;
   let keys = args.position_start + 1u;
-  var sums: array<f32, dimensions_max>;
+  // Dimensions beyond the head repeat its last one; they are summed and not stored.
+  let last = vec4u(args.head_size - 1u);
+  let first = index % tiles * 16u;
+  let dimensions0 = min(vec4u(first) + four, last);
+  let dimensions1 = min(vec4u(first + 4u) + four, last);
+  let dimensions2 = min(vec4u(first + 8u) + four, last);
+  let dimensions3 = min(vec4u(first + 12u) + four, last);
+  var sum0 = vec4f();
+  var sum1 = vec4f();
+  var sum2 = vec4f();
+  var sum3 = vec4f();
   var largest = -3.0e38;
   var weight_sum = 0.0;
-  for (var first = 0u; first < keys; first += workgroup_size) {
-    let count = min(workgroup_size, keys - first);
-    var score = -3.0e38;
-    if (lane < count) {
-      let start = args.key_offset + kv_start + (first + lane) * kv_width;
-      score = 0.0;
-      for (var dimension = 0u; dimension < args.head_size; dimension++) {
-        score = fma(query[query_start + dimension], key[start + dimension], score);
-      }
-      score *= args.scale;
+  for (var key_first = 0u; key_first < keys; key_first += 4u) {
+    let positions = vec4u(key_first) + four;
+    let starts = vec4u(kv_start) + min(positions, vec4u(keys - 1u)) * args.kv_stride;
+    let at = starts + args.key_offset;
+    var scores = vec4f();
+    for (var dimension = 0u; dimension < args.head_size; dimension++) {
+      let own = vec4f(key[at.x + dimension], key[at.y + dimension], key[at.z + dimension], key[at.w + dimension]);
+      scores = fma(vec4f(query[query_start + dimension]), own, scores);
     }
-    scores[lane] = score;
-    workgroupBarrier();
-    var new_largest = largest;
-    for (var index = 0u; index < count; index++) {
-      new_largest = max(new_largest, scores[index]);
-    }
-    weights[lane] = exp(score - new_largest);
-    workgroupBarrier();
+    scores = select(vec4f(-3.0e38), scores * args.scale, positions < vec4u(keys));
+    let new_largest = max(largest, max(max(scores.x, scores.y), max(scores.z, scores.w)));
     let keep = exp(largest - new_largest);
+    let weights = select(vec4f(), exp(scores - new_largest), positions < vec4u(keys));
     largest = new_largest;
-    weight_sum *= keep;
-    for (var index = 0u; index < count; index++) {
-      weight_sum += weights[index];
-    }
-    for (var part = 0u; part < dimensions_max; part++) {
-      let dimension = part * workgroup_size + lane;
-      if (dimension >= args.head_size) {
-        break;
-      }
-      var sum = sums[part] * keep;
-      let start = args.value_offset + kv_start + first * kv_width + dimension;
-      for (var index = 0u; index < count; index++) {
-        sum = fma(weights[index], value[start + index * kv_width], sum);
-      }
-      sums[part] = sum;
-    }
-    workgroupBarrier();
-  }
-  for (var part = 0u; part < dimensions_max; part++) {
-    let dimension = part * workgroup_size + lane;
-    if (dimension < args.head_size) {
-      output[args.output_offset + row * args.head_size + dimension] = sums[part] / weight_sum;
+    weight_sum = weight_sum * keep + (weights.x + weights.y + weights.z + weights.w);
+    sum0 *= keep;
+    sum1 *= keep;
+    sum2 *= keep;
+    sum3 *= keep;
+    for (var index_of_four = 0u; index_of_four < 4u; index_of_four++) {
+      let weight = vec4f(weights[index_of_four]);
+      let start = args.value_offset + starts[index_of_four];
+      sum0 = fma(weight, value_at(start, dimensions0), sum0);
+      sum1 = fma(weight, value_at(start, dimensions1), sum1);
+      sum2 = fma(weight, value_at(start, dimensions2), sum2);
+      sum3 = fma(weight, value_at(start, dimensions3), sum3);
     }
   }
+  let start = args.output_offset + row * args.head_size;
+  store_four(start, first, sum0 / weight_sum);
+  store_four(start, first + 4u, sum1 / weight_sum);
+  store_four(start, first + 8u, sum2 / weight_sum);
+  store_four(start, first + 12u, sum3 / weight_sum);
 }

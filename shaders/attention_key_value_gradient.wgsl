@@ -1,6 +1,7 @@
-// Attention backward to keys and values: with p and s as in attention_query_gradient, key_gradient = scale * sum of s
-// * q and value_gradient = sum of p * output_gradient, over the query heads that share the key and over the tokens
-// that see it, in order. One invocation a key row, key head and tile of 16 dimensions; queries in fours.
+// Attention backward to keys and values, without shared memory: with p and s as in attention_query_gradient, the key's
+// gradient = scale * sum of s * q and the value's = sum of p * output_gradient, over the query heads that share the key
+// and over the tokens that see it, in order. One invocation two keys of one key head and a tile of 16 dimensions; queries
+// in fours. `gradient` is packed as [row, heads of query, of key, of value].
 
 override workgroup_size: u32 = 64;
 
@@ -11,15 +12,14 @@ struct Arguments {
   output_gradient_offset: u32,
   log_sum_exp_offset: u32,
   delta_offset: u32,
-  key_gradient_offset: u32,
-  value_gradient_offset: u32,
+  gradient_offset: u32,
   sequences: u32,
   tokens: u32,
-  position_start: u32,
-  positions_max: u32,
   heads: u32,
   kv_heads: u32,
   head_size: u32,
+  query_stride: u32,
+  kv_stride: u32,
   scale: f32,
 }
 
@@ -30,8 +30,9 @@ struct Arguments {
 @group(0) @binding(4) var<storage, read> output_gradient: array<f32>;
 @group(0) @binding(5) var<storage, read> log_sum_exp: array<f32>;
 @group(0) @binding(6) var<storage, read> delta: array<f32>;
-@group(0) @binding(7) var<storage, read_write> key_gradient: array<f32>;
-@group(0) @binding(8) var<storage, read_write> value_gradient: array<f32>;
+@group(0) @binding(7) var<storage, read_write> gradient: array<f32>;
+
+const four = vec4u(0u, 1u, 2u, 3u);
 
 fn query_at(start: u32, dimensions: vec4u) -> vec4f {
   let at = vec4u(start) + dimensions;
@@ -43,106 +44,129 @@ fn gradient_at(start: u32, dimensions: vec4u) -> vec4f {
   return vec4f(output_gradient[at.x], output_gradient[at.y], output_gradient[at.z], output_gradient[at.w]);
 }
 
-fn store_key_gradient(start: u32, first: vec4u, values: vec4f) {
+fn add_weighted(sum: mat4x4f, weight: f32, values: mat4x4f) -> mat4x4f {
+  let w = vec4f(weight);
+  return mat4x4f(
+    fma(w, values[0], sum[0]),
+    fma(w, values[1], sum[1]),
+    fma(w, values[2], sum[2]),
+    fma(w, values[3], sum[3]),
+  );
+}
+
+fn store_four(start: u32, first: u32, values: vec4f) {
   for (var index = 0u; index < 4u; index++) {
-    if (first[index] < args.head_size) {
-      key_gradient[start + first[index]] = values[index];
+    if (first + index < args.head_size) {
+      gradient[start + first + index] = values[index];
     }
   }
 }
 
-fn store_value_gradient(start: u32, first: vec4u, values: vec4f) {
-  for (var index = 0u; index < 4u; index++) {
-    if (first[index] < args.head_size) {
-      value_gradient[start + first[index]] = values[index];
-    }
-  }
+fn store(packed: u32, first: u32, sum: mat4x4f) {
+  let start = args.gradient_offset + packed * args.head_size;
+  store_four(start, first, sum[0]);
+  store_four(start, first + 4u, sum[1]);
+  store_four(start, first + 8u, sum[2]);
+  store_four(start, first + 12u, sum[3]);
 }
 
 @compute @workgroup_size(workgroup_size)
 fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let index = global.y * groups.x * workgroup_size + global.x;
   let tiles = (args.head_size + 15u) / 16u;
-  let row = index / tiles;
-  if (row >= args.sequences * args.tokens * args.kv_heads) {
+  let pairs = (args.tokens + 1u) / 2u;
+  let kv_head = index / tiles % args.kv_heads;
+  let pair = index / (tiles * args.kv_heads) % pairs;
+  let sequence = index / (tiles * args.kv_heads * pairs);
+  if (sequence >= args.sequences) {
     return;
   }
-  let kv_head = row % args.kv_heads;
-  let token = row / args.kv_heads % args.tokens;
-  let sequence = row / (args.kv_heads * args.tokens);
   let share = args.heads / args.kv_heads;
-  let key_start = args.key_offset + row * args.head_size;
-  let value_start = args.value_offset + row * args.head_size;
-  // Dimensions beyond the head repeat its last one; they are summed and not stored.
+  let last_token = args.tokens - 1u;
+  // Keys, queries and dimensions beyond the last repeat it; they are summed and not stored.
+  let own = vec2u(pair * 2u) + vec2u(0u, 1u);
+  let own_rows = vec2u(sequence * args.tokens) + min(own, vec2u(last_token));
+  let kv_at = own_rows * args.kv_stride + kv_head * args.head_size;
+  let key_starts = kv_at + args.key_offset;
+  let value_starts = kv_at + args.value_offset;
   let last = vec4u(args.head_size - 1u);
-  let first = vec4u(index % tiles * 16u) + vec4u(0u, 1u, 2u, 3u);
-  let dimensions0 = min(first, last);
-  let dimensions1 = min(first + 4u, last);
-  let dimensions2 = min(first + 8u, last);
-  let dimensions3 = min(first + 12u, last);
-  var key_sum0 = vec4f();
-  var key_sum1 = vec4f();
-  var key_sum2 = vec4f();
-  var key_sum3 = vec4f();
-  var value_sum0 = vec4f();
-  var value_sum1 = vec4f();
-  var value_sum2 = vec4f();
-  var value_sum3 = vec4f();
+  let first = index % tiles * 16u;
+  let dimensions0 = min(vec4u(first) + four, last);
+  let dimensions1 = min(vec4u(first + 4u) + four, last);
+  let dimensions2 = min(vec4u(first + 8u) + four, last);
+  let dimensions3 = min(vec4u(first + 12u) + four, last);
+  var key_sum0 = mat4x4f();
+  var key_sum1 = mat4x4f();
+  var value_sum0 = mat4x4f();
+  var value_sum1 = mat4x4f();
   for (var head = kv_head * share; head < (kv_head + 1u) * share; head++) {
-    for (var query_first = token; query_first < args.tokens; query_first += 4u) {
-      let tokens = vec4u(query_first) + vec4u(0u, 1u, 2u, 3u);
-      let counted = tokens < vec4u(args.tokens);
-      let rows = (sequence * args.tokens + min(tokens, vec4u(args.tokens - 1u))) * args.heads + head;
-      let query_starts = args.query_offset + rows * args.head_size;
+    for (var query_first = own.x; query_first < args.tokens; query_first += 4u) {
+      let tokens = vec4u(query_first) + four;
+      let token_rows = vec4u(sequence * args.tokens) + min(tokens, vec4u(last_token));
+      let rows = token_rows * args.heads + head;
+      let query_starts = vec4u(args.query_offset + head * args.head_size) + token_rows * args.query_stride;
       let gradient_starts = args.output_gradient_offset + rows * args.head_size;
-      var scores = vec4f();
-      var pulls = vec4f();
-      for (var dimension = 0u; dimension < args.head_size; dimension++) {
+      var scores0 = vec4f();
+      var scores1 = vec4f();
+      var pulls0 = vec4f();
+      var pulls1 = vec4f();
+      for (var d = 0u; d < args.head_size; d++) {
         let queries = vec4f(
-          query[query_starts.x + dimension],
-          query[query_starts.y + dimension],
-          query[query_starts.z + dimension],
-          query[query_starts.w + dimension],
+          query[query_starts.x + d],
+          query[query_starts.y + d],
+          query[query_starts.z + d],
+          query[query_starts.w + d],
         );
+        scores0 = fma(vec4f(key[key_starts.x + d]), queries, scores0);
+        scores1 = fma(vec4f(key[key_starts.y + d]), queries, scores1);
         let gradients = vec4f(
-          output_gradient[gradient_starts.x + dimension],
-          output_gradient[gradient_starts.y + dimension],
-          output_gradient[gradient_starts.z + dimension],
-          output_gradient[gradient_starts.w + dimension],
+          output_gradient[gradient_starts.x + d],
+          output_gradient[gradient_starts.y + d],
+          output_gradient[gradient_starts.z + d],
+          output_gradient[gradient_starts.w + d],
         );
-        scores = fma(vec4f(key[key_start + dimension]), queries, scores);
-        pulls = fma(vec4f(value[value_start + dimension]), gradients, pulls);
+        pulls0 = fma(vec4f(value[value_starts.x + d]), gradients, pulls0);
+        pulls1 = fma(vec4f(value[value_starts.y + d]), gradients, pulls1);
       }
       let at = rows + args.log_sum_exp_offset;
       let log_sums = vec4f(log_sum_exp[at.x], log_sum_exp[at.y], log_sum_exp[at.z], log_sum_exp[at.w]);
       let delta_at = rows + args.delta_offset;
       let deltas = vec4f(delta[delta_at.x], delta[delta_at.y], delta[delta_at.z], delta[delta_at.w]);
-      let probabilities = select(vec4f(), exp(scores * args.scale - log_sums), counted);
-      let weights = probabilities * (pulls - deltas) * args.scale;
-      for (var index_of_four = 0u; index_of_four < 4u; index_of_four++) {
-        let weight = vec4f(weights[index_of_four]);
-        let query_start = query_starts[index_of_four];
-        key_sum0 = fma(weight, query_at(query_start, dimensions0), key_sum0);
-        key_sum1 = fma(weight, query_at(query_start, dimensions1), key_sum1);
-        key_sum2 = fma(weight, query_at(query_start, dimensions2), key_sum2);
-        key_sum3 = fma(weight, query_at(query_start, dimensions3), key_sum3);
-        let probability = vec4f(probabilities[index_of_four]);
-        let gradient_start = gradient_starts[index_of_four];
-        value_sum0 = fma(probability, gradient_at(gradient_start, dimensions0), value_sum0);
-        value_sum1 = fma(probability, gradient_at(gradient_start, dimensions1), value_sum1);
-        value_sum2 = fma(probability, gradient_at(gradient_start, dimensions2), value_sum2);
-        value_sum3 = fma(probability, gradient_at(gradient_start, dimensions3), value_sum3);
+      let counted0 = tokens < vec4u(args.tokens);
+      let counted1 = counted0 & (tokens > vec4u(own.x));
+      let shares0 = select(vec4f(), exp(scores0 * args.scale - log_sums), counted0);
+      let shares1 = select(vec4f(), exp(scores1 * args.scale - log_sums), counted1);
+      let weights0 = shares0 * (pulls0 - deltas) * args.scale;
+      let weights1 = shares1 * (pulls1 - deltas) * args.scale;
+      for (var query_index = 0u; query_index < 4u; query_index++) {
+        let query_start = query_starts[query_index];
+        let queries = mat4x4f(
+          query_at(query_start, dimensions0),
+          query_at(query_start, dimensions1),
+          query_at(query_start, dimensions2),
+          query_at(query_start, dimensions3),
+        );
+        key_sum0 = add_weighted(key_sum0, weights0[query_index], queries);
+        key_sum1 = add_weighted(key_sum1, weights1[query_index], queries);
+        let gradient_start = gradient_starts[query_index];
+        let gradients = mat4x4f(
+          gradient_at(gradient_start, dimensions0),
+          gradient_at(gradient_start, dimensions1),
+          gradient_at(gradient_start, dimensions2),
+          gradient_at(gradient_start, dimensions3),
+        );
+        value_sum0 = add_weighted(value_sum0, shares0[query_index], gradients);
+        value_sum1 = add_weighted(value_sum1, shares1[query_index], gradients);
       }
     }
   }
-  let key_gradient_start = args.key_gradient_offset + row * args.head_size;
-  store_key_gradient(key_gradient_start, first, key_sum0);
-  store_key_gradient(key_gradient_start, first + 4u, key_sum1);
-  store_key_gradient(key_gradient_start, first + 8u, key_sum2);
-  store_key_gradient(key_gradient_start, first + 12u, key_sum3);
-  let value_gradient_start = args.value_gradient_offset + row * args.head_size;
-  store_value_gradient(value_gradient_start, first, value_sum0);
-  store_value_gradient(value_gradient_start, first + 4u, value_sum1);
-  store_value_gradient(value_gradient_start, first + 8u, value_sum2);
-  store_value_gradient(value_gradient_start, first + 12u, value_sum3);
+  let row_heads = args.heads + 2u * args.kv_heads;
+  let key_place = own_rows * row_heads + args.heads + kv_head;
+  let value_place = key_place + args.kv_heads;
+  store(key_place.x, first, key_sum0);
+  store(value_place.x, first, value_sum0);
+  if (own.y <= last_token) {
+    store(key_place.y, first, key_sum1);
+    store(value_place.y, first, value_sum1);
+  }
 }

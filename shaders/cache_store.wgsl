@@ -1,15 +1,15 @@
-// Stores new keys or values into a cache: cache[sequence, position_start + token] = input[sequence, token]. One
-// invocation an element.
+// Stores a prompt's keys and values into caches: cache[sequence, token] = input[token] for every sequence, where the
+// input's rows may stand in longer ones. One invocation an element.
 
 override workgroup_size: u32 = 64;
 
 struct Arguments {
   input_offset: u32,
   cache_offset: u32,
-  rows: u32,
+  sequences: u32,
   tokens: u32,
   width: u32,
-  position_start: u32,
+  input_stride: u32,
   positions_max: u32,
 }
 
@@ -20,10 +20,13 @@ struct Arguments {
 @compute @workgroup_size(workgroup_size)
 fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let index = global.y * groups.x * workgroup_size + global.x;
-  if (index >= args.rows * args.width) {
+  let column = index % args.width;
+  let row = index / args.width;
+  let sequence = row / args.tokens;
+  if (sequence >= args.sequences) {
     return;
   }
-  let row = index / args.width;
-  let position = row / args.tokens * args.positions_max + args.position_start + row % args.tokens;
-  cache[args.cache_offset + position * args.width + index % args.width] = input[args.input_offset + index];
+  let token = row % args.tokens;
+  let place = (sequence * args.positions_max + token) * args.width + column;
+  cache[args.cache_offset + place] = input[args.input_offset + token * args.input_stride + column];
 }

@@ -1,5 +1,5 @@
 // Rotary position embedding in place over interleaved pairs. The table holds cosine and sine for [position, pair]. One
-// invocation a pair; `inverse` turns the other way, which is the gradient.
+// invocation a row and a pair of a head, for all heads of the row; `inverse` turns the other way, which is the gradient.
 
 override workgroup_size: u32 = 64;
 
@@ -10,6 +10,7 @@ struct Arguments {
   tokens: u32,
   heads: u32,
   head_size: u32,
+  row_stride: u32,
   position_start: u32,
   inverse: u32,
 }
@@ -22,17 +23,21 @@ struct Arguments {
 fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let index = global.y * groups.x * workgroup_size + global.x;
   let half = args.head_size / 2u;
-  if (index >= args.rows * args.heads * half) {
+  let row = index / half;
+  if (row >= args.rows) {
     return;
   }
-  let row = index / (args.heads * half);
+  let pair = index % half;
   let position = args.position_start + row % args.tokens;
-  let angle = args.table_offset + (position * half + index % half) * 2u;
+  let angle = args.table_offset + (position * half + pair) * 2u;
   let cosine = table[angle];
   let sine = select(table[angle + 1u], -table[angle + 1u], args.inverse != 0u);
-  let place = args.values_offset + index * 2u;
-  let first = values[place];
-  let second = values[place + 1u];
-  values[place] = first * cosine - second * sine;
-  values[place + 1u] = first * sine + second * cosine;
+  var place = args.values_offset + row * args.row_stride + pair * 2u;
+  for (var head = 0u; head < args.heads; head++) {
+    let first = values[place];
+    let second = values[place + 1u];
+    values[place] = first * cosine - second * sine;
+    values[place + 1u] = first * sine + second * cosine;
+    place += args.head_size;
+  }
 }

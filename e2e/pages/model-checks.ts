@@ -11,7 +11,7 @@ import type { Device } from '../../src/kernels/device.ts';
 import { ropeTable } from '../../src/kernels/rope.ts';
 import { squaredNormTruth } from '../../src/kernels/reduce.ts';
 import { createTrainer } from '../../src/learning/trainer.ts';
-import { createArena } from '../../src/models/arena.ts';
+import { createArena, type Arena } from '../../src/models/arena.ts';
 import { createBackward } from '../../src/models/llama-backward.ts';
 import { headWidth, initialParameters, llamaLayout } from '../../src/models/llama-parameters.ts';
 import { gradientTruth } from '../../src/models/llama-truth.ts';
@@ -56,17 +56,20 @@ export async function checkGradient(device: Device, config: ModelConfig = smallC
   const [batch, length] = [3, config.context];
   const parameters = roughParameters(config);
   const { inputs, targets } = someTokens(config, batch, 2);
-  const arena = createArena(device, 'check');
   const { elements } = llamaLayout(config);
-  const weights = {
-    parameters: arena.tensor('parameters', elements),
-    rope: arena.tensor('rope', length * headWidth(config)),
+  const layOut = (arena: Arena) => {
+    const weights = {
+      parameters: arena.tensor('parameters', elements),
+      rope: arena.tensor('rope', length * headWidth(config)),
+    };
+    const gradients = arena.tensor('gradients', elements);
+    const sums = arena.tensor('sums', 2);
+    const forward = createForward(arena, weights, { config, batch, length, choices: device.choices });
+    const loss = createLoss(arena, forward);
+    return { weights, gradients, sums, forward, loss, backward: createBackward(arena, forward, gradients) };
   };
-  const gradients = arena.tensor('gradients', elements);
-  const sums = arena.tensor('sums', 2);
-  const forward = createForward(arena, weights, { config, batch, length });
-  const loss = createLoss(arena, forward);
-  const backward = createBackward(arena, forward, gradients);
+  const arena = createArena(device, 'check', layOut);
+  const { weights, gradients, sums, forward, loss, backward } = layOut(arena);
   device.write(weights.parameters.buffer, viewBytes(parameters));
   device.write(weights.rope.buffer, viewBytes(ropeTable(length, headWidth(config), config.ropeTheta)));
   device.write(forward.tokens.buffer, viewBytes(inputs));

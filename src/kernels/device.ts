@@ -104,5 +104,10 @@ export interface Device {
 
 /** The device refused or lost the work: compile error, validation, out of memory, lost device. */
 export class DeviceError extends Error {
-  override readonly name = 'DeviceError';
+  override readonly name: string = 'DeviceError';
+}
+
+/** Work that needs more memory than is free; told before anything of it is allocated. */
+export class MemoryError extends DeviceError {
+  override readonly name = 'MemoryError';
 }

@@ -1,5 +1,6 @@
 /** Every operation that has variants. Each family stands beside its operation; this list is what the tuner and pins know. */
 
+import { attentionDecodeFamily } from './attention-decode.ts';
 import { crossEntropyFamily } from './cross-entropy.ts';
 import { layerNormFamily } from './layer-norm.ts';
 import { rmsNormFamily } from './rms-norm.ts';
@@ -7,7 +8,7 @@ import { softmaxFamily } from './softmax.ts';
 import type { Family, Pins } from './variants.ts';
 import { safeVariant } from './variants.ts';
 
-export const families: readonly Family[] = [rmsNormFamily, layerNormFamily, softmaxFamily, crossEntropyFamily];
+export const families: readonly Family[] = [rmsNormFamily, layerNormFamily, softmaxFamily, crossEntropyFamily, attentionDecodeFamily];
 
 /** Pins of the safe variant of everything: results of one numeric class are then equal bit for bit. */
 export const safePins = (): Pins =>

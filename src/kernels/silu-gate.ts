@@ -9,39 +9,42 @@ import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts'
 import type { Random } from '../core/prng.ts';
 import { at } from './truth.ts';
 
-const forward = defineKernel({ shader: 'silu_gate', tensors: ['gate', 'up', '>output'], numbers: ['count'] });
+const forward = defineKernel({ shader: 'silu_gate', tensors: ['gate_up', '>output'], numbers: ['rows', 'hidden'] });
 const gradient = defineKernel({
   shader: 'silu_gate_gradient',
-  tensors: ['gate', 'up', 'output_gradient', '>gate_gradient', '>up_gradient'],
-  numbers: ['count'],
+  tensors: ['gate_up', 'output_gradient', '>gate_up_gradient'],
+  numbers: ['rows', 'hidden'],
 });
 
-/** Elementwise over `count` elements. */
+/** Elements of a row that one invocation takes. */
+const elementsEach = 4;
+const gridFor = (rows: number, hidden: number) => elementGrid(rows * Math.ceil(hidden / elementsEach));
+
+/** gateUp [rows, 2, hidden]: of each row the gates and then the ups, as one product leaves them; output [rows, hidden]. */
 export function siluGateDispatch(of: {
-  readonly gate: Tensor;
-  readonly up: Tensor;
+  readonly gateUp: Tensor;
   readonly output: Tensor;
-  readonly count: number;
+  readonly rows: number;
+  readonly hidden: number;
 }): Dispatch {
-  const { gate, up, output, count } = of;
-  return dispatchOf(forward, { gate, up, output }, { count }, elementGrid(count));
+  const { gateUp, output, rows, hidden } = of;
+  return dispatchOf(forward, { gate_up: gateUp, output }, { rows, hidden }, gridFor(rows, hidden));
 }
 
-/** Sets gateGradient and upGradient, `count` elements each. */
+/** Sets gateUpGradient, shaped as gateUp. */
 export function siluGateGradientDispatch(of: {
-  readonly gate: Tensor;
-  readonly up: Tensor;
+  readonly gateUp: Tensor;
   readonly outputGradient: Tensor;
-  readonly gateGradient: Tensor;
-  readonly upGradient: Tensor;
-  readonly count: number;
+  readonly gateUpGradient: Tensor;
+  readonly rows: number;
+  readonly hidden: number;
 }): Dispatch {
-  const { gate, up, outputGradient, gateGradient, upGradient, count } = of;
+  const { gateUp, outputGradient, gateUpGradient, rows, hidden } = of;
   return dispatchOf(
     gradient,
-    { gate, up, output_gradient: outputGradient, gate_gradient: gateGradient, up_gradient: upGradient },
-    { count },
-    elementGrid(count),
+    { gate_up: gateUp, output_gradient: outputGradient, gate_up_gradient: gateUpGradient },
+    { rows, hidden },
+    gridFor(rows, hidden),
   );
 }
 
@@ -71,43 +74,53 @@ export const siluGateTolerance: Tolerance = {
 };
 
 export function siluGateCases(random: Random): KernelCase[] {
-  return [1, 3, 65, 315].flatMap((count): KernelCase[] => {
-    const gate = normals(random, count, 4);
-    const up = normals(random, count);
-    const outputGradient = normals(random, count);
-    const title = `${count} elements`;
+  return [
+    [1, 1],
+    [3, 2],
+    [5, 65],
+    [2, 315],
+  ].flatMap(([rows = 0, hidden = 0]): KernelCase[] => {
+    const gate = normals(random, rows * hidden, 4);
+    const up = normals(random, rows * hidden);
+    const outputGradient = normals(random, rows * hidden);
+    const truth = siluGateGradientTruth(toF64(gate), toF64(up), toF64(outputGradient));
+    const gateUp = Float32Array.from(sideBySide(toF64(gate), toF64(up), hidden));
+    const title = `${rows} rows of ${hidden}`;
     return [
       {
         kernel: forward.name,
         title,
-        tensors: { gate, up, output: new Float32Array(count) },
-        dispatches: (of) => [siluGateDispatch({ gate: of('gate'), up: of('up'), output: of('output'), count })],
+        tensors: { gateUp, output: new Float32Array(rows * hidden) },
+        dispatches: (of) => [siluGateDispatch({ gateUp: of('gateUp'), output: of('output'), rows, hidden })],
         expected: { output: siluGateTruth(toF64(gate), toF64(up)) },
         tolerance: siluGateTolerance,
       },
       {
         kernel: gradient.name,
         title,
-        tensors: {
-          gate,
-          up,
-          outputGradient,
-          gateGradient: new Float32Array(count),
-          upGradient: new Float32Array(count),
-        },
+        tensors: { gateUp, outputGradient, gateUpGradient: new Float32Array(2 * rows * hidden) },
         dispatches: (of) => [
           siluGateGradientDispatch({
-            gate: of('gate'),
-            up: of('up'),
+            gateUp: of('gateUp'),
             outputGradient: of('outputGradient'),
-            gateGradient: of('gateGradient'),
-            upGradient: of('upGradient'),
-            count,
+            gateUpGradient: of('gateUpGradient'),
+            rows,
+            hidden,
           }),
         ],
-        expected: { ...siluGateGradientTruth(toF64(gate), toF64(up), toF64(outputGradient)) },
+        expected: { gateUpGradient: sideBySide(truth.gateGradient, truth.upGradient, hidden) },
         tolerance: siluGateTolerance,
       },
     ];
   });
+}
+
+/** Rows of two matrices [rows, hidden], each followed by the other's. */
+function sideBySide(left: Float64Array, right: Float64Array, hidden: number): Float64Array {
+  const both = new Float64Array(2 * left.length);
+  for (let start = 0; start < left.length; start += hidden) {
+    both.set(left.subarray(start, start + hidden), 2 * start);
+    both.set(right.subarray(start, start + hidden), 2 * start + hidden);
+  }
+  return both;
 }

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { createRandom } from '../core/prng.ts';
-import { attentionGradientTruth, attentionTruth } from './attention.ts';
+import { attentionGradientTruth, attentionTruth } from './attention-cases.ts';
 import { crossEntropyTruth, targetIgnored } from './cross-entropy.ts';
 import { embeddingGradientTruth, embeddingTruth } from './embedding.ts';
 import { geluGradientTruth, geluTruth, normalBelow } from './gelu.ts';

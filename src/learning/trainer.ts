@@ -1,20 +1,13 @@
 /**
  * A network in training on a device: parameters, gradients and AdamW's moments, a step at a time. Everything is allocated
  * once; a step writes its tokens and records one list of kernels, and losses stay on the device until someone asks.
- * Which tokens and which learning rate is said by the caller.
+ * Which tokens and which learning rate is said by the caller; the kernels are those of `models/llama-train-step.ts`.
  */
 
-import { assert } from '../core/assert.ts';
-import { copyBytes, viewBytes, type Bytes } from '../core/bytes.ts';
-import { adamwDispatch } from '../kernels/adamw.ts';
-import { targetIgnored } from '../kernels/cross-entropy.ts';
+import { copyBytes, type Bytes } from '../core/bytes.ts';
 import type { Device } from '../kernels/device.ts';
-import { reduceParts, squaredNormDispatches } from '../kernels/reduce.ts';
-import { ropeTable } from '../kernels/rope.ts';
-import { createArena } from '../models/arena.ts';
-import { createBackward } from '../models/llama-backward.ts';
-import { headWidth, llamaLayout } from '../models/llama-parameters.ts';
-import { createForward, createLoss } from '../models/llama.ts';
+import type { Choices } from '../kernels/variants.ts';
+import { createTrainStep } from '../models/llama-train-step.ts';
 import type { ModelConfig, Optimizer } from '../protocol/manifest.ts';
 
 /** Token ids [sequences, length] and, for each, the one that should come next. */
@@ -53,114 +46,52 @@ export interface TrainerOptions {
   readonly batch: number;
   /** Losses that may be kept between two reads. */
   readonly lossesMax: number;
+  /** Which variants of kernels run; default those of the device. */
+  readonly choices?: Choices;
 }
 
 export async function createTrainer(device: Device, options: TrainerOptions): Promise<Trainer> {
-  const { config, optimizer, batch, lossesMax } = options;
-  const { elements, matrixElements } = llamaLayout(config);
-  const length = config.context;
-  const arena = createArena(device, 'train');
-  const weights = {
-    parameters: arena.tensor('parameters', elements),
-    rope: arena.tensor('rope', length * headWidth(config)),
-  };
-  const gradients = arena.tensor('gradients', elements);
-  const firstMoments = arena.tensor('first moments', elements);
-  const secondMoments = arena.tensor('second moments', elements);
-  const squaredNorm = arena.tensor('squared norm', 1);
-  const normParts = arena.tensor('norm parts', reduceParts);
-  const losses = arena.tensor('losses', lossesMax);
-  const forward = createForward(arena, weights, { config, batch, length });
-  const loss = createLoss(arena, forward);
-  const backward = createBackward(arena, forward, gradients);
-  const norm = squaredNormDispatches({ values: gradients, scratch: normParts, output: squaredNorm, count: elements });
-  device.write(weights.rope.buffer, viewBytes(ropeTable(length, headWidth(config), config.ropeTheta)));
-  /** Rows that count in each kept loss. */
+  const train = createTrainStep(device, options);
+  /** Tokens that count in each kept loss. */
   const counted: number[] = [];
-  let momentSteps = 0;
-
-  const optimise = (learningRate: number) =>
-    adamwDispatch({
-      parameters: weights.parameters,
-      gradients,
-      firstMoments,
-      secondMoments,
-      squaredNorm,
-      count: elements,
-      decayCount: matrixElements,
-      learningRate,
-      beta1: optimizer.betas[0],
-      beta2: optimizer.betas[1],
-      epsilon: optimizer.epsilon,
-      weightDecay: optimizer.weightDecay,
-      step: momentSteps,
-      normMax: optimizer.clip,
-    });
-  const write = ({ inputs, targets }: TrainingTokens, index: number): void => {
-    assert(index < lossesMax, `loss ${index} of at most ${lossesMax}`);
-    const rows = batch * length;
-    assert(inputs.length <= rows && targets.length === inputs.length, `${inputs.length} tokens in a batch of ${rows}`);
-    counted[index] = inputs.length;
-    device.write(forward.tokens.buffer, viewBytes(inputs));
-    device.write(loss.targets.buffer, viewBytes(targets));
-    if (inputs.length === rows) return;
-    const padding = new Uint32Array(rows - inputs.length).fill(targetIgnored);
-    device.write(loss.targets.buffer, viewBytes(padding), inputs.length * 4);
-  };
   try {
-    const all = [...forward.dispatches, ...loss.dispatches(losses, 0), ...backward, ...norm, optimise(0)];
-    const distinct = new Map(all.map(({ pipeline }) => [pipeline.label, pipeline]));
+    const distinct = new Map(train.pipelines.map((pipeline) => [pipeline, pipeline]));
     await device.prepare([...distinct.values()]);
   } catch (error) {
-    arena.free();
+    train.close();
     throw error;
   }
-
   return {
-    load: (parameters) => {
-      assert(
-        parameters.byteLength === elements * 4,
-        `${parameters.byteLength} bytes of parameters, the network has ${elements * 4}`,
-      );
-      device.write(weights.parameters.buffer, parameters);
-    },
-    readParameters: () => device.read(weights.parameters.buffer),
+    load: train.load,
+    readParameters: () => device.read(train.parameters.buffer),
     readMoments: async () => ({
-      steps: momentSteps,
-      first: await device.read(firstMoments.buffer),
-      second: await device.read(secondMoments.buffer),
+      steps: train.momentSteps,
+      first: await device.read(train.firstMoments.buffer),
+      second: await device.read(train.secondMoments.buffer),
     }),
     setMoments: (moments) => {
-      momentSteps = moments?.steps ?? 0;
+      train.momentSteps = moments?.steps ?? 0;
       for (const [tensor, bytes] of [
-        [firstMoments, moments?.first],
-        [secondMoments, moments?.second],
+        [train.firstMoments, moments?.first],
+        [train.secondMoments, moments?.second],
       ] as const) {
         if (bytes === undefined) device.clear(tensor.buffer);
         else device.write(tensor.buffer, bytes);
       }
     },
-    step: async (tokens, learningRate, index) => {
-      assert(tokens.inputs.length === batch * length, 'a training step takes a whole batch');
-      write(tokens, index);
-      momentSteps++;
-      await device.run([
-        ...forward.dispatches,
-        ...loss.dispatches(losses, index),
-        ...backward,
-        ...norm,
-        optimise(learningRate),
-      ]);
+    step: async ({ inputs, targets }, learningRate, index) => {
+      counted[index] = inputs.length;
+      await device.run(train.step(inputs, targets, { learningRate, index }));
     },
-    measure: async (tokens, index) => {
-      write(tokens, index);
-      await device.run([...forward.dispatches, ...loss.dispatches(losses, index)]);
+    measure: async ({ inputs, targets }, index) => {
+      counted[index] = inputs.length;
+      await device.run(train.measure(inputs, targets, index));
     },
     readLosses: async (count) => {
       if (count === 0) return new Float32Array();
-      const sums = new Float32Array(copyBytes(await device.read(losses.buffer, 0, count * 4)).buffer);
+      const sums = new Float32Array(copyBytes(await device.read(train.losses.buffer, 0, count * 4)).buffer);
       return sums.map((sum, index) => sum / (counted[index] ?? 1));
     },
-    close: () => arena.free(),
+    close: () => train.close(),
   };
 }

@@ -11,15 +11,10 @@ import { matmulDispatch } from '../kernels/matmul.ts';
 import { rmsNormInputGradientDispatch, rmsNormWeightGradientDispatch } from '../kernels/rms-norm.ts';
 import { ropeDispatch } from '../kernels/rope.ts';
 import { siluGateGradientDispatch } from '../kernels/silu-gate.ts';
+import { safeChoices } from '../kernels/variants.ts';
 import type { Arena } from './arena.ts';
-import {
-  headWidth,
-  keyValueWidth,
-  llamaLayout,
-  type LlamaLayerTensors,
-  type ParameterTensor,
-} from './llama-parameters.ts';
-import { attentionSizes, part, type LayerActivations, type LlamaForward } from './llama.ts';
+import { headWidth, llamaLayout, type LlamaLayerTensors, type ParameterTensor } from './llama-parameters.ts';
+import { attentionParts, part, queryKeyValueWidth, type LayerActivations, type LlamaForward } from './llama.ts';
 
 /** What runs after `LlamaLoss`: sets every element of `gradients`, laid out as the parameters are. */
 export function createBackward(arena: Arena, forward: LlamaForward, gradients: Tensor): readonly Dispatch[] {
@@ -32,16 +27,13 @@ export function createBackward(arena: Arena, forward: LlamaForward, gradients: T
     stream: arena.tensor('stream gradient', rows * width),
     input: arena.tensor('input gradient', rows * width),
     mixed: arena.tensor('mixed gradient', rows * width),
-    query: arena.tensor('query gradient', rows * width),
-    key: arena.tensor('key gradient', rows * keyValueWidth(config)),
-    value: arena.tensor('value gradient', rows * keyValueWidth(config)),
+    queryKeyValue: arena.tensor('query key value gradient', rows * queryKeyValueWidth(config)),
     delta: arena.tensor('attention delta', rows * heads),
     gated: arena.tensor('gated gradient', rows * hidden),
-    gate: arena.tensor('gate gradient', rows * hidden),
-    up: arena.tensor('up gradient', rows * hidden),
+    gateUp: arena.tensor('gate up gradient', rows * 2 * hidden),
   };
   return [
-    ...step.project(forward.logits, forward.normed, layout.embedding, scratch.input, width, vocabulary, false),
+    ...step.project(forward.logits, forward.normed, layout.embedding, scratch.input, width, vocabulary),
     ...step.normalise(scratch.input, forward.last, forward.lastScale, layout.norm, scratch.stream, false),
     ...layout.layers
       .flatMap((layer, index) => {
@@ -62,18 +54,18 @@ export function createBackward(arena: Arena, forward: LlamaForward, gradients: T
 }
 
 type BackwardScratch = Readonly<
-  Record<'stream' | 'input' | 'mixed' | 'query' | 'key' | 'value' | 'delta' | 'gated' | 'gate' | 'up', Tensor>
+  Record<'stream' | 'input' | 'mixed' | 'queryKeyValue' | 'delta' | 'gated' | 'gateUp', Tensor>
 >;
 
 type BackwardStep = ReturnType<typeof createBackwardStep>;
 
 /** The two kinds of backward step that repeat: through a projection and through a norm. */
 function createBackwardStep(forward: LlamaForward, gradients: Tensor) {
-  const { parameters, batch, length } = forward;
+  const { parameters, batch, length, choices = safeChoices } = forward;
   const { width } = forward.config;
   const rows = batch * length;
   return {
-    /** Gradients of weight [to, from] and of the input [rows, from]. */
+    /** Gradients of weight [to, from] and of the input [rows, from]; `weight` may be the first of neighbours. */
     project: (
       outputGradient: Tensor,
       input: Tensor,
@@ -81,7 +73,6 @@ function createBackwardStep(forward: LlamaForward, gradients: Tensor) {
       inputGradient: Tensor,
       from: number,
       to: number,
-      accumulate: boolean,
     ): Dispatch[] => [
       matmulDispatch({
         form: 'TN',
@@ -91,6 +82,7 @@ function createBackwardStep(forward: LlamaForward, gradients: Tensor) {
         rows: to,
         columns: from,
         inner: rows,
+        choices,
       }),
       matmulDispatch({
         form: 'NN',
@@ -100,7 +92,7 @@ function createBackwardStep(forward: LlamaForward, gradients: Tensor) {
         rows,
         columns: from,
         inner: to,
-        accumulate,
+        choices,
       }),
     ],
     normalise: (
@@ -133,7 +125,7 @@ function createBackwardStep(forward: LlamaForward, gradients: Tensor) {
   };
 }
 
-/** Turns the gradient of a layer's output, in `scratch.stream`, into that of its input, and sets its weights' gradients. */
+/** Sixteen dispatches that turn the gradient of a layer's output, in `scratch.stream`, into that of its input, and sets its weights' gradients. */
 function layerBackward(
   forward: LlamaForward,
   layer: LlamaLayerTensors,
@@ -143,42 +135,40 @@ function layerBackward(
 ): Dispatch[] {
   const { config, batch, length } = forward;
   const { width, hidden, heads, keyValueHeads } = config;
-  const inner = keyValueWidth(config);
   const rows = batch * length;
-  const { stream, input, mixed, query, key, value, gate, up, gated } = scratch;
-  const turn = { table: forward.rope, rows, tokens: length, headSize: headWidth(config), inverse: true };
+  const columns = queryKeyValueWidth(config);
+  const { stream, input, mixed, queryKeyValue, delta, gated, gateUp } = scratch;
   return [
-    ...step.project(stream, kept.gated, layer.down, gated, hidden, width, false),
+    ...step.project(stream, kept.gated, layer.down, gated, hidden, width),
     siluGateGradientDispatch({
-      gate: kept.gate,
-      up: kept.up,
+      gateUp: kept.gateUp,
       outputGradient: gated,
-      gateGradient: gate,
-      upGradient: up,
-      count: rows * hidden,
+      gateUpGradient: gateUp,
+      rows,
+      hidden,
     }),
-    ...step.project(gate, kept.feedForwardInput, layer.gate, input, width, hidden, false),
-    ...step.project(up, kept.feedForwardInput, layer.up, input, width, hidden, true),
+    ...step.project(gateUp, kept.feedForwardInput, layer.gate, input, width, 2 * hidden),
     ...step.normalise(input, kept.middle, kept.feedForwardScale, layer.feedForwardNorm, stream, true),
-    ...step.project(stream, kept.mixed, layer.output, mixed, width, width, false),
+    ...step.project(stream, kept.mixed, layer.output, mixed, width, width),
     ...attentionGradientDispatches({
-      ...attentionSizes(forward),
-      query: kept.query,
-      key: kept.key,
-      value: kept.value,
+      ...attentionParts(forward, kept.queryKeyValue),
       output: kept.mixed,
       logSumExp: kept.logSumExp,
       outputGradient: mixed,
-      delta: scratch.delta,
-      queryGradient: query,
-      keyGradient: key,
-      valueGradient: value,
+      delta,
+      gradient: queryKeyValue,
     }),
-    ropeDispatch({ ...turn, values: query, heads }),
-    ropeDispatch({ ...turn, values: key, heads: keyValueHeads }),
-    ...step.project(query, kept.attentionInput, layer.query, input, width, width, false),
-    ...step.project(key, kept.attentionInput, layer.key, input, width, inner, true),
-    ...step.project(value, kept.attentionInput, layer.value, input, width, inner, true),
+    ropeDispatch({
+      table: forward.rope,
+      values: queryKeyValue,
+      rows,
+      tokens: length,
+      heads: heads + keyValueHeads,
+      headSize: headWidth(config),
+      rowStride: columns,
+      inverse: true,
+    }),
+    ...step.project(queryKeyValue, kept.attentionInput, layer.query, input, width, columns),
     ...step.normalise(input, kept.input, kept.attentionScale, layer.attentionNorm, stream, true),
   ];
 }

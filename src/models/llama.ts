@@ -1,8 +1,9 @@
 /**
  * The Llama network as a program of kernels: which kernels run in which order on which tensors, forward over whole
- * sequences. Everything is laid out once for a (config, batch, length); a step only runs the list again.
- * The way back is `llama-backward.ts`, one token at a time with a cache `llama-decode.ts`, the same mathematics to be read
- * `llama-truth.ts`.
+ * sequences. Everything is laid out once for a (config, batch, length); a step only runs the list again. Projections of
+ * the same input are one product, as their weights are neighbours in the flat vector: query, key and value stand in one
+ * row, gate and up in another. The way back is `llama-backward.ts`, one token at a time with a cache `llama-decode.ts`, the
+ * same mathematics to be read `llama-truth.ts`.
  */
 
 import { attentionDispatch } from '../kernels/attention.ts';
@@ -11,14 +12,21 @@ import type { Dispatch } from '../kernels/device.ts';
 import { embeddingDispatch } from '../kernels/embedding.ts';
 import type { Tensor } from '../kernels/kernel.ts';
 import { matmulDispatch } from '../kernels/matmul.ts';
+import { matvecDispatch } from '../kernels/matvec.ts';
 import { sumDispatches, reduceParts } from '../kernels/reduce.ts';
 import { rmsNormDispatch } from '../kernels/rms-norm.ts';
 import { ropeDispatch } from '../kernels/rope.ts';
 import { siluGateDispatch } from '../kernels/silu-gate.ts';
-import { combineDispatch } from '../kernels/vector.ts';
+import { safeChoices, type Choices } from '../kernels/variants.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
 import type { Arena } from './arena.ts';
-import { headWidth, keyValueWidth, llamaLayout, type ParameterTensor } from './llama-parameters.ts';
+import {
+  headWidth,
+  keyValueWidth,
+  llamaLayout,
+  type LlamaLayerTensors,
+  type ParameterTensor,
+} from './llama-parameters.ts';
 
 export interface LlamaShape {
   readonly config: ModelConfig;
@@ -26,6 +34,8 @@ export interface LlamaShape {
   readonly batch: number;
   /** Tokens of each sequence, at most the config's context. */
   readonly length: number;
+  /** Which variants of kernels run; default the safe ones. */
+  readonly choices?: Choices;
 }
 
 /** Tensors that the network shares with whoever opens it. */
@@ -37,20 +47,22 @@ export interface LlamaWeights {
 }
 
 export interface LayerActivations {
+  /** [rows, width]. */
   readonly input: Tensor;
   readonly attentionScale: Tensor;
   readonly attentionInput: Tensor;
-  readonly query: Tensor;
-  readonly key: Tensor;
-  readonly value: Tensor;
+  /** [rows, heads + 2 key heads, head width]: query, key and value of a token side by side, the first two turned. */
+  readonly queryKeyValue: Tensor;
   readonly logSumExp: Tensor;
   readonly mixed: Tensor;
   readonly middle: Tensor;
   readonly feedForwardScale: Tensor;
   readonly feedForwardInput: Tensor;
-  readonly gate: Tensor;
-  readonly up: Tensor;
+  /** [rows, 2, hidden]. */
+  readonly gateUp: Tensor;
   readonly gated: Tensor;
+  /** [rows, width]. */
+  readonly output: Tensor;
 }
 
 export interface LlamaForward extends LlamaShape, LlamaWeights {
@@ -60,122 +72,223 @@ export interface LlamaForward extends LlamaShape, LlamaWeights {
   readonly last: Tensor;
   readonly lastScale: Tensor;
   readonly normed: Tensor;
-  /** [batch * length, vocabulary], or [1, vocabulary] of the last position. */
+  /** [batch * length, vocabulary]. */
   readonly logits: Tensor;
   readonly dispatches: readonly Dispatch[];
 }
 
-export const part = (vector: Tensor, tensor: ParameterTensor): Tensor => ({
-  buffer: vector.buffer,
-  offset: (vector.offset ?? 0) + tensor.offset,
+export const part = (vector: Tensor, tensor: ParameterTensor): Tensor => shifted(vector, tensor.offset);
+
+export const shifted = ({ buffer, offset = 0 }: Tensor, elements: number): Tensor => ({
+  buffer,
+  offset: offset + elements,
 });
 
-/** Logits of every position, or with `lastOnly` (batch 1) those after the last token. */
-export function createForward(arena: Arena, weights: LlamaWeights, shape: LlamaShape, lastOnly = false): LlamaForward {
-  const { config, batch, length } = shape;
-  const { width, hidden, heads, vocabulary, normEpsilon: epsilon } = config;
-  const inner = keyValueWidth(config);
+/** Columns of the one product that makes query, key and value. */
+export const queryKeyValueWidth = (config: ModelConfig): number => config.width + 2 * keyValueWidth(config);
+
+/** Logits of every position; every layer's activations are kept for the way back. */
+export function createForward(arena: Arena, weights: LlamaWeights, shape: LlamaShape): LlamaForward {
+  const { config, batch, length, choices = safeChoices } = shape;
+  const { width, vocabulary } = config;
   const rows = batch * length;
   const layout = llamaLayout(config);
-  const of = (tensor: ParameterTensor): Tensor => part(weights.parameters, tensor);
   const tokens = arena.tensor('tokens', rows);
-  const projected = arena.tensor('projected', rows * width);
-  const project = (input: Tensor, weight: ParameterTensor, output: Tensor, from: number, to: number): Dispatch =>
-    matmulDispatch({ form: 'NT', left: input, right: of(weight), output, rows, columns: to, inner: from });
-  let stream = arena.tensor('stream', rows * width);
-  const dispatches: Dispatch[] = [
-    embeddingDispatch({ tokens, table: of(layout.embedding), output: stream, rows, width, vocabulary }),
-  ];
-  const layers = layout.layers.map((layer, index): LayerActivations => {
-    const named = (name: string, elements: number): Tensor => arena.tensor(`layer ${index} ${name}`, elements);
-    const kept: LayerActivations = {
-      input: stream,
-      attentionScale: named('attention scale', rows),
-      attentionInput: named('attention input', rows * width),
-      query: named('query', rows * width),
-      key: named('key', rows * inner),
-      value: named('value', rows * inner),
-      logSumExp: named('log sum exp', rows * heads),
-      mixed: named('mixed', rows * width),
-      middle: named('middle', rows * width),
-      feedForwardScale: named('feed-forward scale', rows),
-      feedForwardInput: named('feed-forward input', rows * width),
-      gate: named('gate', rows * hidden),
-      up: named('up', rows * hidden),
-      gated: named('gated', rows * hidden),
-    };
-    stream = named('output', rows * width);
-    const { attentionInput, feedForwardInput, query, key, value, middle, gate, up, gated } = kept;
-    const turn = { table: weights.rope, rows, tokens: length, headSize: headWidth(config) };
-    dispatches.push(
-      rmsNormDispatch({
-        input: kept.input,
-        weight: of(layer.attentionNorm),
-        output: attentionInput,
-        inverseRms: kept.attentionScale,
-        rows,
-        width,
-        epsilon,
-      }),
-      project(attentionInput, layer.query, query, width, width),
-      project(attentionInput, layer.key, key, width, inner),
-      project(attentionInput, layer.value, value, width, inner),
-      ropeDispatch({ ...turn, values: query, heads }),
-      ropeDispatch({ ...turn, values: key, heads: config.keyValueHeads }),
-      attentionDispatch({ ...attentionSizes(shape), query, key, value, output: kept.mixed, logSumExp: kept.logSumExp }),
-      project(kept.mixed, layer.output, projected, width, width),
-      combineDispatch({ left: kept.input, right: projected, output: middle, count: rows * width }),
-      rmsNormDispatch({
-        input: middle,
-        weight: of(layer.feedForwardNorm),
-        output: feedForwardInput,
-        inverseRms: kept.feedForwardScale,
-        rows,
-        width,
-        epsilon,
-      }),
-      project(feedForwardInput, layer.gate, gate, width, hidden),
-      project(feedForwardInput, layer.up, up, width, hidden),
-      siluGateDispatch({ gate, up, output: gated, count: rows * hidden }),
-      project(gated, layer.down, projected, hidden, width),
-      combineDispatch({ left: middle, right: projected, output: stream, count: rows * width }),
-    );
-    return kept;
-  });
+  const embedded = arena.tensor('stream', rows * width);
+  const layers: LayerActivations[] = [];
+  for (const index of layout.layers.keys()) {
+    layers.push(layerActivations(arena, shape, `layer ${index}`, layers.at(-1)?.output ?? embedded));
+  }
+  const last = layers.at(-1)?.output ?? embedded;
   const normed = arena.tensor('normed', rows * width);
   const lastScale = arena.tensor('last scale', rows);
-  const logitRows = lastOnly ? 1 : rows;
-  const logits = arena.tensor('logits', logitRows * vocabulary);
-  dispatches.push(
+  const logits = arena.tensor('logits', rows * vocabulary);
+  const table = part(weights.parameters, layout.embedding);
+  const dispatches = [
+    embeddingDispatch({ tokens, table, output: embedded, rows, width, vocabulary }),
+    ...layout.layers.flatMap((layer, index) => {
+      const kept = layers[index];
+      return kept === undefined ? [] : layerForward(weights, shape, layer, kept);
+    }),
     rmsNormDispatch({
-      input: stream,
-      weight: of(layout.norm),
+      input: last,
+      weight: part(weights.parameters, layout.norm),
       output: normed,
       inverseRms: lastScale,
       rows,
       width,
-      epsilon,
+      epsilon: config.normEpsilon,
     }),
     matmulDispatch({
       form: 'NT',
-      left: { buffer: normed.buffer, offset: (rows - logitRows) * width },
-      right: of(layout.embedding),
+      left: normed,
+      right: table,
       output: logits,
-      rows: logitRows,
+      rows,
       columns: vocabulary,
       inner: width,
+      choices,
     }),
-  );
-  return { ...shape, ...weights, tokens, layers, last: stream, lastScale, normed, logits, dispatches };
+  ];
+  return { ...shape, ...weights, tokens, layers, last, lastScale, normed, logits, dispatches };
 }
 
-export const attentionSizes = ({ config, batch, length }: LlamaShape) => ({
-  sequences: batch,
-  tokens: length,
-  heads: config.heads,
-  kvHeads: config.keyValueHeads,
-  headSize: headWidth(config),
-});
+export interface LlamaPrompt {
+  /** u32 [length]; fill before running. */
+  readonly tokens: Tensor;
+  /** [vocabulary], after the last token. */
+  readonly logits: Tensor;
+  readonly dispatches: readonly Dispatch[];
+}
+
+/**
+ * One prompt (batch 1) for its last logits; all layers share one set of activations, so `afterLayer` gives the kernels
+ * that take out what shall stay of a layer.
+ */
+export function createPrompt(
+  arena: Arena,
+  weights: LlamaWeights,
+  shape: Omit<LlamaShape, 'batch'>,
+  afterLayer: (index: number, kept: LayerActivations) => readonly Dispatch[],
+): LlamaPrompt {
+  const { config, length, choices = safeChoices } = shape;
+  const { width, vocabulary } = config;
+  const layout = llamaLayout(config);
+  const tokens = arena.tensor('prompt', length);
+  const stream = arena.tensor('prompt stream', length * width);
+  const whole = { ...shape, batch: 1 };
+  const kept = layerActivations(arena, whole, 'prompt', stream, stream);
+  const logits = arena.tensor('prompt logits', vocabulary);
+  const table = part(weights.parameters, layout.embedding);
+  const dispatches = [
+    embeddingDispatch({ tokens, table, output: stream, rows: length, width, vocabulary }),
+    ...layout.layers.flatMap((layer, index) => [
+      ...layerForward(weights, whole, layer, kept),
+      ...afterLayer(index, kept),
+    ]),
+    matvecDispatch({
+      input: shifted(stream, (length - 1) * width),
+      norm: { gain: part(weights.parameters, layout.norm), epsilon: config.normEpsilon },
+      weight: table,
+      output: logits,
+      rows: 1,
+      columns: vocabulary,
+      inner: width,
+      choices,
+    }),
+  ];
+  return { tokens, logits, dispatches };
+}
+
+function layerActivations(
+  arena: Arena,
+  { config, batch, length }: LlamaShape,
+  label: string,
+  input: Tensor,
+  output?: Tensor,
+): LayerActivations {
+  const { width, hidden, heads } = config;
+  const rows = batch * length;
+  const named = (name: string, columns: number): Tensor => arena.tensor(`${label} ${name}`, rows * columns);
+  return {
+    input,
+    attentionScale: named('attention scale', 1),
+    attentionInput: named('attention input', width),
+    queryKeyValue: named('query key value', queryKeyValueWidth(config)),
+    logSumExp: named('log sum exp', heads),
+    mixed: named('mixed', width),
+    middle: named('middle', width),
+    feedForwardScale: named('feed-forward scale', 1),
+    feedForwardInput: named('feed-forward input', width),
+    gateUp: named('gate up', 2 * hidden),
+    gated: named('gated', hidden),
+    output: output ?? named('output', width),
+  };
+}
+
+/** Nine dispatches from `kept.input` to `kept.output`. */
+function layerForward(
+  weights: LlamaWeights,
+  shape: LlamaShape,
+  layer: LlamaLayerTensors,
+  kept: LayerActivations,
+): Dispatch[] {
+  const { config, batch, length, choices = safeChoices } = shape;
+  const { width, hidden, heads, keyValueHeads, normEpsilon: epsilon } = config;
+  const rows = batch * length;
+  const of = (tensor: ParameterTensor): Tensor => part(weights.parameters, tensor);
+  const project = (input: Tensor, weight: ParameterTensor, output: Tensor, from: number, to: number) => ({
+    form: 'NT' as const,
+    left: input,
+    right: of(weight),
+    output,
+    rows,
+    columns: to,
+    inner: from,
+    choices,
+  });
+  const { attentionInput, queryKeyValue, mixed, middle, feedForwardInput, gateUp, gated } = kept;
+  const columns = queryKeyValueWidth(config);
+  return [
+    rmsNormDispatch({
+      input: kept.input,
+      weight: of(layer.attentionNorm),
+      output: attentionInput,
+      inverseRms: kept.attentionScale,
+      rows,
+      width,
+      epsilon,
+    }),
+    // Key and value follow the query in the flat vector.
+    matmulDispatch(project(attentionInput, layer.query, queryKeyValue, width, columns)),
+    ropeDispatch({
+      table: weights.rope,
+      values: queryKeyValue,
+      rows,
+      tokens: length,
+      heads: heads + keyValueHeads,
+      headSize: headWidth(config),
+      rowStride: columns,
+    }),
+    attentionDispatch({
+      ...attentionParts(shape, queryKeyValue),
+      output: mixed,
+      logSumExp: kept.logSumExp,
+    }),
+    matmulDispatch({ ...project(mixed, layer.output, middle, width, width), residual: kept.input }),
+    rmsNormDispatch({
+      input: middle,
+      weight: of(layer.feedForwardNorm),
+      output: feedForwardInput,
+      inverseRms: kept.feedForwardScale,
+      rows,
+      width,
+      epsilon,
+    }),
+    // The up projection follows the gate.
+    matmulDispatch(project(feedForwardInput, layer.gate, gateUp, width, 2 * hidden)),
+    siluGateDispatch({ gateUp, output: gated, rows, hidden }),
+    matmulDispatch({ ...project(gated, layer.down, kept.output, hidden, width), residual: middle }),
+  ];
+}
+
+/** Query, key and value as attention reads them from rows that hold all three. */
+export function attentionParts({ config, batch, length, choices = safeChoices }: LlamaShape, rows: Tensor) {
+  const stride = queryKeyValueWidth(config);
+  return {
+    query: rows,
+    key: shifted(rows, config.width),
+    value: shifted(rows, config.width + keyValueWidth(config)),
+    sequences: batch,
+    tokens: length,
+    heads: config.heads,
+    kvHeads: config.keyValueHeads,
+    headSize: headWidth(config),
+    queryStride: stride,
+    keyValueStride: stride,
+    choices,
+  };
+}
 
 export interface LlamaLoss {
   /** u32 [batch, length]; fill before running. */

@@ -9,6 +9,8 @@ import { copyBytes, type Bytes } from '../core/bytes.ts';
 import { sha256 } from '../core/hash.ts';
 import { expectInput } from '../core/result.ts';
 import type { Device } from '../kernels/device.ts';
+import { families } from '../kernels/families.ts';
+import { pinnedChoices, type Choices } from '../kernels/variants.ts';
 import { checkTrainPlan, shardOf, trainingWindows, validationStart, validationWindows } from '../learning/batches.ts';
 import { encodeContribution } from '../learning/contribution.ts';
 import { movedBy } from '../learning/diloco.ts';
@@ -23,17 +25,19 @@ import { UnitAbortedError } from './shader.ts';
 export const openTrainProgram: OpenProgramFunction = async (manifest, device, chunks): Promise<OpenProgram> => {
   if (manifest.program !== 'train') throw new TypeError(`the train program cannot run a ${manifest.program} job`);
   const plan = expectInput(checkTrainPlan(manifest.train));
-  const seats = await openSeats(plan, device, chunks);
+  const choices = pinnedChoices(plan.variants ?? {}, families, device, device.choices);
+  const seats = await openSeats(plan, device, chunks, choices);
   return { run: (request) => seats.run(request), close: () => seats.close() };
 };
 
-async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks) {
+async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks, choices: Choices) {
   const validation = validationWindows(plan);
   const trainer = await createTrainer(device, {
     config: plan.model,
     optimizer: plan.optimizer,
     batch: plan.batch,
     lossesMax: plan.method.innerSteps + Math.ceil(validation.length / plan.batch),
+    choices,
   });
   const shards = new Map<number, Uint8Array>();
   let validationTail: Uint8Array | undefined;
