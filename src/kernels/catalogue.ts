@@ -15,6 +15,8 @@ import { layerNormCases, layerNormKernels } from './layer-norm.ts';
 import { matmulCases, matmulKernels } from './matmul.ts';
 import { matvecCases } from './matvec-cases.ts';
 import { matvecKernels, matvecVariants } from './matvec.ts';
+import { quantMatmulCases, quantMatmulKernels } from './quant-matmul.ts';
+import { quantMatvecCases, quantMatvecKernels } from './quant-matvec.ts';
 import { columnSumCases, columnSumKernels } from './reduce-columns.ts';
 import { reduceCases, reduceKernels } from './reduce.ts';
 import { rmsNormCases, rmsNormKernels } from './rms-norm.ts';
@@ -44,6 +46,8 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...layerNormKernels,
   ...geluKernels,
   ...columnSumKernels,
+  ...quantMatvecKernels,
+  ...quantMatmulKernels,
 ];
 
 const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
@@ -65,6 +69,8 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   layerNormCases,
   geluCases,
   columnSumCases,
+  quantMatvecCases,
+  quantMatmulCases,
 ];
 
 /** Each operation's cases come from a stream of their own, so that adding one leaves the others' numbers alone. */

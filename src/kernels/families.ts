@@ -5,10 +5,22 @@ import { crossEntropyFamily } from './cross-entropy.ts';
 import { layerNormFamily } from './layer-norm.ts';
 import { rmsNormFamily } from './rms-norm.ts';
 import { softmaxFamily } from './softmax.ts';
+import { q4MatmulFamily, q8MatmulFamily } from './quant-matmul.ts';
+import { q4MatvecFamily, q8MatvecFamily } from './quant-matvec.ts';
 import type { Family, Pins } from './variants.ts';
 import { safeVariant } from './variants.ts';
 
-export const families: readonly Family[] = [rmsNormFamily, layerNormFamily, softmaxFamily, crossEntropyFamily, attentionDecodeFamily];
+export const families: readonly Family[] = [
+  rmsNormFamily,
+  layerNormFamily,
+  softmaxFamily,
+  crossEntropyFamily,
+  attentionDecodeFamily,
+  q4MatvecFamily,
+  q8MatvecFamily,
+  q4MatmulFamily,
+  q8MatmulFamily,
+];
 
 /** Pins of the safe variant of everything: results of one numeric class are then equal bit for bit. */
 export const safePins = (): Pins =>

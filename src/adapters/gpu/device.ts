@@ -39,6 +39,9 @@ export interface OpenedDevice {
 
 const usefulFeatures = ['shader-f16', 'subgroups', 'timestamp-query'] as const satisfies readonly GPUFeatureName[];
 
+/** Of the language rather than of a device: nobody has to ask for it. Browsers that lack the whole list have none. */
+const usefulLanguageFeatures = ['packed_4x8_integer_dot_product'];
+
 /** Limits that kernels and jobs gain from; others stay at their defaults, as larger ones may cost speed. */
 const wantedLimits = [
   'maxBufferSize',
@@ -69,6 +72,9 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
   }
   const left = new Set(options.withoutFeatures ?? []);
   const requiredFeatures = usefulFeatures.filter((feature) => adapter.features.has(feature) && !left.has(feature));
+  const languageFeatures = usefulLanguageFeatures.filter(
+    (feature) => languageFeaturesOf(gpu).has(feature) && !left.has(feature),
+  );
   const requiredLimits = Object.fromEntries(
     wantedLimits.flatMap((name): [string, number][] => {
       const value = adapter.limits[name];
@@ -83,6 +89,7 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
   const executor = createExecutor(gpuDevice, {
     clock: options.clock ?? systemClock,
     memoryBytesMax: options.memoryBytesMax ?? memoryBytesGuess(gpuDevice.limits.maxBufferSize),
+    languageFeatures,
     ...(options.workScale === undefined ? {} : { workScale: options.workScale }),
   });
   const { vendor, architecture, description } = adapter.info;
@@ -103,6 +110,9 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
     close: () => executor.close(),
   };
 }
+
+const languageFeaturesOf = (gpu: { readonly wgslLanguageFeatures?: ReadonlySet<string> }): ReadonlySet<string> =>
+  gpu.wgslLanguageFeatures ?? new Set();
 
 /** Vendor, architecture and browser engine, with `unknown` for what the browser keeps private, as Firefox does. */
 export function deviceClassOf(info: Pick<GPUAdapterInfo, 'vendor' | 'architecture'>, engine: string): string {

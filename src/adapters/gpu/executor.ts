@@ -30,6 +30,8 @@ export interface ExecutorOptions {
   readonly memoryBytesMax: number;
   /** Which variants programs run; default the safe ones. */
   readonly choices?: Choices;
+  /** WGSL language features of the browser, which variants may need as they do the device's features; default none. */
+  readonly languageFeatures?: readonly string[];
   /** From 0 to 1: how much of its limits, memory and time for a submit the device shall use; less after it was lost. Default 1. */
   readonly workScale?: number;
 }
@@ -86,7 +88,7 @@ export function createExecutor(device: GPUDevice, options: ExecutorOptions): Exe
 
   return {
     limits,
-    features: new Set(device.features),
+    features: new Set([...device.features, ...(options.languageFeatures ?? [])]),
     choices,
     pacer,
     lost: life.lost,
