@@ -37,7 +37,12 @@ const node: UserConfig = {
     minify: false,
     rollupOptions: {
       checks,
-      input: { cli: 'src/node/cli.ts', bench: 'bench/run.ts', conformance: 'bench/conformance/run.ts' },
+      input: {
+        cli: 'src/node/cli.ts',
+        bench: 'bench/run.ts',
+        conformance: 'bench/conformance/run.ts',
+        'native-worker': 'src/node/native-worker.ts',
+      },
       output: { entryFileNames: '[name].js' },
     },
   },

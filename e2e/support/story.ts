@@ -62,6 +62,8 @@ export interface Stage {
   readonly browser: Browser;
   folder(): Promise<string>;
   command(...words: readonly string[]): Command;
+  /** The same with more in its environment. */
+  commandIn(env: Readonly<Record<string, string>>, ...words: readonly string[]): Command;
   /** Runs a command with `--json` to its end and reads what it printed. */
   json(...words: readonly string[]): Promise<Record<string, unknown>>;
   hub(options?: HubOptions): Promise<Hub>;
@@ -93,14 +95,15 @@ function createStage(browser: Browser, after: Stage['after'], pageErrors: string
     after(() => rm(made, { recursive: true, force: true }));
     return made;
   };
-  const command: Stage['command'] = (...words) => {
-    const started = startCommand(words);
+  const commandIn: Stage['commandIn'] = (env, ...words) => {
+    const started = startCommand(words, env);
     after(async () => {
       started.kill('SIGKILL');
       await started.ended;
     });
     return started;
   };
+  const command: Stage['command'] = (...words) => commandIn({}, ...words);
   const json: Stage['json'] = async (...words) => {
     const started = command(...words, '--json');
     expect(await started.ended, `tabswarm ${words.join(' ')}: ${started.stderr()}`).toBe(0);
@@ -118,6 +121,7 @@ function createStage(browser: Browser, after: Stage['after'], pageErrors: string
     after,
     folder,
     command,
+    commandIn,
     json,
     page,
     hub: async ({ port = 0, data, words = [] } = {}) => {
@@ -132,8 +136,11 @@ function createStage(browser: Browser, after: Stage['after'], pageErrors: string
   };
 }
 
-function startCommand(words: readonly string[]): Command {
-  const running = spawn(process.execPath, [cli, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+function startCommand(words: readonly string[], env: Readonly<Record<string, string>>): Command {
+  const running = spawn(process.execPath, [cli, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
   const written = { stdout: '', stderr: '' };
   for (const stream of ['stdout', 'stderr'] as const) {
     running[stream].setEncoding('utf8').on('data', (text: string) => (written[stream] += text));

@@ -1,0 +1,63 @@
+/**
+ * A volunteer without a browser: the same machine and programs as in a tab, computing on Dawn in a thread of its own, with
+ * its key in a data folder, chunks in memory, and the hub over its socket (or over WebRTC, where the hub lives in a tab).
+ * One volunteer for each GPU; each is an account of its own, as each tab is.
+ */
+
+import { join } from 'node:path';
+import { systemClock } from '../adapters/clock/system-clock.ts';
+import { createIdentity, verifySignature } from '../adapters/crypto/identity.ts';
+import { sha256Large } from '../adapters/crypto/sha256-large.ts';
+import { createMemoryChunks } from '../adapters/store/memory-chunks.ts';
+import { dialPeerHub } from '../assembly/dial-peer-hub.ts';
+import { dialSocketHub } from '../assembly/dial-socket-hub.ts';
+import type { VolunteerView } from '../assembly/volunteer-view.ts';
+import { createVolunteerTab, type RunningVolunteer } from '../assembly/volunteer.ts';
+import type { HubAddress } from '../protocol/hub-address.ts';
+import { loadAccountKeyFile } from './identity-file.ts';
+import { lockDataFolder } from './lock-file.ts';
+import { openNativeCompute } from './native-compute.ts';
+import { dialNodeSocketLink } from './net/dial-socket.ts';
+import { installRtcGlobals } from './net/rtc-globals.ts';
+
+export interface NativeVolunteerOptions {
+  readonly address: HubAddress;
+  readonly addressText: string;
+  /** The GPU's name; left out, Dawn chooses. */
+  readonly gpu: string | undefined;
+  /** Where this volunteer's account key lies; one process at a time has it. */
+  readonly data: string;
+  /** Share of time, above 0 and up to 1, that the GPU may be busy. */
+  readonly duty: number;
+  readonly changed: (view: VolunteerView) => void;
+  /** The hub speaks of programs that this version does not have. */
+  readonly outdated: (reason: string) => void;
+}
+
+/** Chunks kept between units; a hub serves them again after a restart. */
+const chunkBytesMax = 512 * 2 ** 20;
+
+export const openNativeVolunteer = (options: NativeVolunteerOptions): RunningVolunteer =>
+  createVolunteerTab({
+    address: options.addressText,
+    identity: async () => createIdentity({ accountKey: await loadAccountKeyFile(options.data) }),
+    openCompute: () => openNativeCompute({ adapter: options.gpu, data: options.data }, { duty: options.duty }),
+    openChunks: async () => createMemoryChunks({ digestBytes: sha256Large, bytesMax: chunkBytesMax }),
+    takeTurn: async () => {
+      const lock = await lockDataFolder(options.data);
+      return () => void lock.release();
+    },
+    dial: async (identity) => {
+      if (options.address.kind === 'url') return dialSocketHub(options.address, dialNodeSocketLink);
+      await installRtcGlobals();
+      return dialPeerHub(options.address, identity, systemClock.now);
+    },
+    verify: verifySignature,
+    digestOf: sha256Large,
+    clock: systemClock,
+    changed: options.changed,
+    outdated: options.outdated,
+  });
+
+/** The folder of the volunteer of one GPU, below that of the commands. */
+export const nativeDataFolder = (data: string, index: number): string => join(data, `native-${index + 1}`);
