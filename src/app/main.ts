@@ -7,6 +7,7 @@ const doors: Record<string, (root: HTMLElement) => Promise<void>> = {
   '': async (root) => (await import('./volunteer-door.ts')).openVolunteerDoor(root),
   '#/host': async (root) => (await import('./host-door.ts')).openHostDoor(root),
   '#/swarm': async (root) => (await import('./swarm-door.ts')).openSwarmDoor(root),
+  '#/device': async (root) => (await import('./device-door.ts')).openDeviceDoor(root),
   '#/submit': async (root) => (await import('./submit-door.ts')).openSubmitDoor(root),
 };
 

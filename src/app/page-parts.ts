@@ -1,4 +1,4 @@
-/** What the three pages share: the header with the state of the hub, notices, the footer, and numbers in plain words. */
+/** What the pages share: the header with the state of the hub, notices, the footer, and numbers in plain words. */
 
 import { html, nothing, type TemplateResult } from 'lit';
 
@@ -20,7 +20,7 @@ export const notice = (kind: 'bad' | 'warn', text: string | undefined): Template
     : html`<p class="notice ${kind}" role=${kind === 'bad' ? 'alert' : 'note'}>${sentence(text)}</p>`;
 
 /** The doors of the site; the query (`?hub=`) stays as it is. They open beside this tab, whose work would end else. */
-export const pageFooter = (here: '' | '#/host' | '#/submit', about: unknown): TemplateResult => html`
+export const pageFooter = (here: '' | '#/host' | '#/submit' | '#/device', about: unknown): TemplateResult => html`
   <footer>
     ${about === undefined ? nothing : html`<p>${about}</p>`}
     <nav aria-label="pages">
@@ -37,6 +37,7 @@ const doors = [
   { hash: '', text: 'Lend a GPU' },
   { hash: '#/submit', text: 'Submit a job' },
   { hash: '#/host', text: 'Host a hub in a tab' },
+  { hash: '#/device', text: 'Test this device' },
 ] as const;
 
 /** Errors are lines without capitals and full stops, as commands print them; here they stand as sentences. */

@@ -9,6 +9,7 @@ import type { CurrentUnit, VolunteerView } from '../assembly/volunteer-view.ts';
 import type { DeviceDescription } from '../protocol/messages.ts';
 import type { Announced, AnnouncedJob } from './announced.ts';
 import { bytesText, countText, notice, pageFooter, pageHeader, plural, programText, shortKey } from './page-parts.ts';
+import { softwareText } from './software-text.ts';
 import { barCount, barMs, type WorkedJob } from './volunteer-memory.ts';
 
 export interface VolunteerActions {
@@ -215,14 +216,11 @@ const deviceCard = (device: DeviceDescription | undefined): TemplateResult => ht
               <span class="soft small">${deviceText(device)}</span>
             </p>
             ${device.fallback ? notice('warn', softwareText) : nothing}
+            <p class="small"><a target="_blank" rel="noopener" href="#/device">Test and measure it</a></p>
           `
     }
   </section>
 `;
-
-const softwareText =
-  'This is a software adapter: the processor does a GPU’s work. Its results count the same, but it is slow. If this ' +
-  'computer has a GPU, turn hardware acceleration on in the browser’s settings.';
 
 const deviceText = (device: DeviceDescription): string =>
   [

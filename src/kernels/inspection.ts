@@ -7,6 +7,7 @@
 import { createRandom } from '../core/prng.ts';
 import { kernelCases } from './catalogue.ts';
 import { measureCeilings, type Ceilings } from './ceilings.ts';
+import type { DeviceLimits } from './device.ts';
 import { selfTest, type CaseReport, type SelfTestReport } from './self-test.ts';
 import { medianOf, openTrial, type TimedDevice } from './trial-run.ts';
 import { safeVariant, type Family } from './variants.ts';
@@ -45,6 +46,9 @@ export interface FamilySpeed {
 }
 
 export interface Inspection {
+  /** As the adapter tells them; empty where the browser keeps them to itself. */
+  readonly adapter: AdapterNames;
+  readonly limits: DeviceLimits;
   readonly seed: number;
   readonly selfTest: Pick<SelfTestReport, 'passed' | 'failed' | 'notApplicable'>;
   readonly kernels: readonly KernelTest[];
@@ -55,6 +59,13 @@ export interface Inspection {
   readonly dropped: readonly DroppedVariant[];
 }
 
+export interface AdapterNames {
+  readonly vendor: string;
+  readonly architecture: string;
+  /** Often the driver with its version. */
+  readonly description: string;
+}
+
 /** What the inspection needs of a tuner. */
 export interface InspectedTuner {
   tune(family: Family, bucket: string): Promise<Winner | undefined>;
@@ -63,6 +74,7 @@ export interface InspectedTuner {
 }
 
 export interface InspectionOptions {
+  readonly adapter: AdapterNames;
   readonly families: readonly Family[];
   readonly tuner: InspectedTuner;
   readonly seed?: number;
@@ -94,6 +106,8 @@ export async function inspectDevice(timed: TimedDevice, options: InspectionOptio
     if (speed !== undefined) speeds.push(speed);
   }
   return {
+    adapter: options.adapter,
+    limits: timed.device.limits,
     seed,
     selfTest: { passed: test.passed, failed: test.failed, notApplicable: test.notApplicable },
     kernels: byKernel(test.cases),

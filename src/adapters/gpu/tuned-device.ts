@@ -45,6 +45,6 @@ export async function openTunedDevice(gpu: GPU | undefined, options: TunedOption
     description: { ...opened.description, ...(numericClass === undefined ? {} : { numericClass }) },
     tuner,
     tuneNext: tuner.tuneNext,
-    inspect: (progress) => inspectDevice(timed, { families, tuner, progress }),
+    inspect: (progress) => inspectDevice(timed, { adapter: opened.adapter, families, tuner, progress }),
   };
 }

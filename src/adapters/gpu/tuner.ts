@@ -42,7 +42,7 @@ export interface TunerParts extends TimedDevice {
 export interface Tuner extends Choices {
   /** Works on wishes for about this much GPU time; false once there is nothing to do. Calls do not overlap. */
   tuneNext(gpuMsMax: number): Promise<boolean>;
-  /** Tunes this bucket to the end, unless its winner is known. */
+  /** Tunes this bucket to the end with a whole allowance of time, unless its winner is known: somebody waits for it. */
   tune(family: Family, bucket: string): Promise<Winner | undefined>;
   winners(): readonly Winner[];
   /** What was wrong on this device, now or when the winners were found. */
@@ -143,6 +143,8 @@ export async function createTuner(parts: TunerParts): Promise<Tuner> {
     },
     async tune(family, bucket) {
       const key = winnerKey({ family: family.name, bucket });
+      given.delete(key);
+      spentMs.delete(family);
       if (isOpen({ family, bucket })) wishes.set(key, { family, bucket });
       while (isOpen({ family, bucket }) && (await step()) !== undefined);
       return winners.get(key);
