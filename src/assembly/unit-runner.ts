@@ -23,6 +23,8 @@ export interface Compute {
   run(unit: ComputeUnit): Promise<Bytes>;
   /** Nothing that nobody asked for runs until the next unit. */
   rest?(): Promise<void>;
+  /** Calls back when the device was replaced by one that lends less. */
+  onDevice?(listener: (device: DeviceDescription) => void): void;
   /** Resolves with why, once the worker is gone. */
   readonly gone: Promise<string>;
   close(): void;
@@ -190,10 +192,11 @@ function createManifestReader({ exchange, verify }: UnitRunnerParts): (lease: Le
 }
 
 /** The worker to run on; when it dies another is started, which units wait for. */
-function keepWorker({ compute, openCompute, say, failed }: UnitRunnerParts) {
+function keepWorker({ compute, openCompute, give, say, failed }: UnitRunnerParts) {
   let closed = false;
   let worker = Promise.resolve(compute);
   const watch = (open: Compute): void => {
+    open.onDevice?.((device) => give({ type: 'device', device }));
     void open.gone.then((reason) => {
       if (closed) return;
       say(`The compute worker died: ${reason}. Starting another.`);

@@ -24,8 +24,19 @@ export interface UnitRequest {
 export interface OpenProgram {
   /** The result's bytes, as they are hashed, signed and compared. */
   run(request: UnitRequest): Promise<Bytes>;
+  /**
+   * What the program would need to go on from here on a new device, read after a unit; left out where every unit stands for
+   * itself. Opening the program anew is given the last such bytes.
+   */
+  save?(): Promise<Bytes>;
   /** Frees device memory. */
   close(): void;
 }
 
-export type OpenProgramFunction = (manifest: Manifest, device: Device, chunks: Chunks) => Promise<OpenProgram>;
+/** `saved` is what `save` gave last, when the device was lost since. */
+export type OpenProgramFunction = (
+  manifest: Manifest,
+  device: Device,
+  chunks: Chunks,
+  saved?: Bytes,
+) => Promise<OpenProgram>;

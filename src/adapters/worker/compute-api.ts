@@ -63,6 +63,8 @@ export interface ComputeHost {
   progress(call: number, done: number): Promise<void>;
   /** Steps of `inspect`, a few a second at most. */
   inspecting(step: InspectionProgress): Promise<void>;
+  /** The device was lost more than once, and the one that is open now lends less. */
+  deviceChanged(description: DeviceDescription): Promise<void>;
   /** What people should know, in one line: a kernel that is wrong on this device. */
   warn(line: string): Promise<void>;
 }

@@ -32,6 +32,8 @@ export interface SpawnedCompute {
   /** Examines the device between two units: seconds to a minute. */
   inspect(progress: (step: InspectionProgress) => void): Promise<Inspection>;
   usage(): Promise<ComputeUsage>;
+  /** Calls back whenever the device was replaced by one that lends less. */
+  onDevice(listener: (device: DeviceDescription) => void): void;
   /** Resolves with the reason once the worker is gone, closed or died. */
   readonly gone: Promise<string>;
   /** Ends the worker at once, whatever it does. */
@@ -53,8 +55,10 @@ export async function openCompute(worker: ComputeWorker, options: ComputeOptions
   const api = wrap<ComputeApi>(worker);
   const calls = new Map<number, SpawnedUnit>();
   const inspections = new Set<(step: InspectionProgress) => void>();
+  const deviceListeners = new Set<(device: DeviceDescription) => void>();
   try {
-    const device = await life.during(api.open(proxy(hostOf(calls, inspections)), options));
+    const host = hostOf(calls, inspections, deviceListeners);
+    const device = await life.during(api.open(proxy(host), options));
     return {
       device,
       run: (unit) => runUnit(api, life, calls, unit),
@@ -66,6 +70,7 @@ export async function openCompute(worker: ComputeWorker, options: ComputeOptions
         return life.during(api.inspect()).finally(() => inspections.delete(progress));
       },
       usage: () => life.during(api.usage()),
+      onDevice: (listener) => void deviceListeners.add(listener),
       gone: life.gone,
       close: () => life.end('the compute worker was closed'),
     };
@@ -107,6 +112,7 @@ async function runUnit(
 function hostOf(
   calls: ReadonlyMap<number, SpawnedUnit>,
   inspections: ReadonlySet<(step: InspectionProgress) => void>,
+  deviceListeners: ReadonlySet<(device: DeviceDescription) => void>,
 ): ComputeHost {
   return {
     async readRange(call, artifact, start, end) {
@@ -121,6 +127,9 @@ function hostOf(
     },
     async inspecting(step) {
       for (const progress of inspections) progress(step);
+    },
+    async deviceChanged(description) {
+      for (const listener of deviceListeners) listener(description);
     },
     async warn(line) {
       console.warn(`tabswarm: ${line}`);

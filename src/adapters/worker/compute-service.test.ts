@@ -15,6 +15,7 @@ const host: ComputeHost = {
   progress: async () => undefined,
   inspecting: async () => undefined,
   warn: async () => undefined,
+  deviceChanged: async () => undefined,
 };
 const empty = { bytes: 9, chunks: [] };
 const manifest: Manifest = {
@@ -33,20 +34,34 @@ const manifest: Manifest = {
 
 function world(lying = false, programs?: Record<string, OpenProgramFunction>) {
   const log: string[] = [];
-  const losses: ((reason: string) => void)[] = [];
+  const losses: (() => void)[] = [];
   let call = 1;
   /** Programs that do not fit while another is open. */
   const large = new Set<string>();
   let openPrograms = 0;
-  const openDevice = async (): Promise<ServiceDevice> => {
-    log.push('device');
+  const openDevice = async ({ workScale }: { readonly workScale: number }): Promise<ServiceDevice> => {
+    log.push(workScale === 1 ? 'device' : `device at ${workScale}`);
+    let isLost = false;
+    const lost = new Promise<string>((resolve) =>
+      losses.push(() => {
+        isLost = true;
+        resolve('gone');
+      }),
+    );
     const device: Partial<Device> = { usage: () => ({ buffers: 0, bytes: 0 }) };
     return {
       device: device as Device,
-      description: { deviceClass: 'test', fallback: true, features: [], bindingBytesMax: 1, bufferBytesMax: 1 },
+      description: {
+        deviceClass: 'test',
+        fallback: true,
+        features: [],
+        bindingBytesMax: 8 * workScale,
+        bufferBytesMax: 8 * workScale,
+      },
       setDuty: (duty) => log.push(`duty ${duty}`),
       busyMs: () => 0,
-      lost: new Promise((resolve) => losses.push(resolve)),
+      lost,
+      isLost: () => isLost,
       close: () => undefined,
     };
   };
@@ -132,8 +147,7 @@ describe('the compute service', () => {
     const { log, losses, service, unit } = world();
     await service.open(host, {});
     await service.runUnit(unit('a', 0));
-    losses[0]?.('gone');
-    await Promise.resolve();
+    losses[0]?.();
     await service.runUnit(unit('a', 1));
     expect(log.filter((line) => line === 'device' || line === 'open a')).toEqual([
       'device',
@@ -141,6 +155,88 @@ describe('the compute service', () => {
       'device',
       'open a',
     ]);
+  });
+
+  test('runs a unit again whose device was lost, from what its program had saved after the unit before', async () => {
+    const told: string[] = [];
+    let losses = 1;
+    const counter: OpenProgramFunction = async (_manifest, _device, _chunks, saved) => {
+      let count = saved?.[0] ?? 0;
+      told.push(`opened at ${count}`);
+      return {
+        async run({ unit }) {
+          count += 1;
+          if (unit === 2 && losses-- > 0) {
+            own.losses.at(-1)?.();
+            throw new DeviceError('the GPU device was lost');
+          }
+          return Uint8Array.of(count);
+        },
+        save: async () => Uint8Array.of(count),
+        close: () => undefined,
+      };
+    };
+    const own = world(false, { shader: counter });
+    await own.service.open(host, {});
+    const results: number[][] = [];
+    for (const unit of [0, 1, 2, 3]) results.push([...(await own.service.runUnit(own.unit('a', unit)))]);
+    expect(results).toEqual([[1], [2], [3], [4]]);
+    expect(told).toEqual(['opened at 0', 'opened at 2']);
+    expect(own.log).toEqual(['device', 'duty 1', 'device', 'duty 1']);
+  });
+
+  test('after two losses in a row fails the unit by name, goes on with half of the device, and tells the host', async () => {
+    const changes: number[] = [];
+    const warnings: string[] = [];
+    let losses = 4;
+    const loser: OpenProgramFunction = async () => ({
+      async run({ unit }) {
+        if (unit === 1 && losses-- > 0) {
+          own.losses.at(-1)?.();
+          throw new DeviceError('the driver reset');
+        }
+        return Uint8Array.of(unit);
+      },
+      close: () => undefined,
+    });
+    const own = world(false, { shader: loser });
+    const listening: ComputeHost = {
+      ...host,
+      deviceChanged: async ({ bufferBytesMax }) => void changes.push(bufferBytesMax),
+      warn: async (line) => void warnings.push(line),
+    };
+    await own.service.open(listening, {});
+    await expect(own.service.runUnit(own.unit('a', 1))).rejects.toThrow(
+      'the GPU device was lost 2 times in a row by this unit: the driver reset',
+    );
+    expect([...(await own.service.runUnit(own.unit('a', 5)))]).toEqual([5]);
+    expect(changes).toEqual([4]);
+    await expect(own.service.runUnit(own.unit('a', 1))).rejects.toThrow('2 times in a row');
+    expect([...(await own.service.runUnit(own.unit('a', 6)))]).toEqual([6]);
+    expect(changes).toEqual([4, 2]);
+    expect(own.log.filter((line) => line.startsWith('device'))).toEqual([
+      'device',
+      'device',
+      'device at 0.5',
+      'device at 0.5',
+      'device at 0.25',
+    ]);
+    expect(warnings).toContain('the GPU device was lost twice in a row; this tab lends 50 % of its limits from now on');
+  });
+
+  test('an error that left the device alone is not tried again', async () => {
+    let runs = 0;
+    const failing: OpenProgramFunction = async () => ({
+      async run() {
+        runs++;
+        throw new DeviceError('out of GPU memory');
+      },
+      close: () => undefined,
+    });
+    const own = world(false, { shader: failing });
+    await own.service.open(host, {});
+    await expect(own.service.runUnit(own.unit('a', 1))).rejects.toThrow('out of GPU memory');
+    expect(runs).toBe(1);
   });
 
   test('lies only where the build may and it was asked to', async () => {

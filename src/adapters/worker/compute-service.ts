@@ -1,7 +1,7 @@
 /**
- * The compute worker without the worker: one device, a few open programs, units one after another. A lost device is
- * replaced before the next unit; the unit that lost it fails with the reason. What a program computes is the program's
- * matter, and where bytes come from the host's.
+ * The compute worker without the worker: one device, a few open programs, units one after another. A unit whose device was
+ * lost runs again on a new one (`device-keeper.ts`), from what its program had kept after the unit before. What a program
+ * computes is the program's matter, and where bytes come from the host's.
  */
 
 import type { Bytes } from '../../core/bytes.ts';
@@ -14,6 +14,7 @@ import type { DeviceDescription } from '../../protocol/messages.ts';
 import type { Chunks } from '../../protocol/ports.ts';
 import type { OpenProgram, OpenProgramFunction } from '../../programs/program.ts';
 import { UnitAbortedError } from '../../programs/shader.ts';
+import { createDeviceKeeper } from './device-keeper.ts';
 import type { ComputeApi, ComputeHost, ComputeOptions, UnitCall } from './compute-api.ts';
 import { createSpareTime } from './spare-time.ts';
 
@@ -24,15 +25,21 @@ export interface ServiceDevice {
   setDuty(fraction: number): void;
   busyMs(): number;
   readonly lost: Promise<string>;
+  isLost(): boolean;
   close(): void;
   /** Looks for faster variants of kernels that were asked for; false once there is nothing to do. */
   tuneNext?(gpuMsMax: number): Promise<boolean>;
   inspect?(progress: (step: InspectionProgress) => void): Promise<Inspection>;
 }
 
+export interface ServiceOptions extends ComputeOptions {
+  /** The share of its limits that the device shall use. */
+  readonly workScale: number;
+}
+
 export interface ServiceParts {
   /** `warn` takes one line for people. */
-  readonly openDevice: (options: ComputeOptions, warn: (line: string) => void) => Promise<ServiceDevice>;
+  readonly openDevice: (options: ServiceOptions, warn: (line: string) => void) => Promise<ServiceDevice>;
   readonly programs: Readonly<Partial<Record<ProgramName, OpenProgramFunction>>>;
   readonly clock: Clock;
   /** Present in builds that may lie. */
@@ -54,10 +61,21 @@ interface OpenJob {
 export function createComputeService({ openDevice, programs, clock, lie }: ServiceParts): ComputeApi {
   let host: ComputeHost | undefined;
   let options: ComputeOptions = {};
-  let opened: ServiceDevice | undefined;
-  let duty = 1;
   /** Least recently used first. */
   const jobs = new Map<JobId, OpenJob>();
+  /** What programs keep from unit to unit, in case their device is lost. */
+  const saved = new Map<JobId, Bytes>();
+  const warn = (line: string): void => void host?.warn(line).catch(() => undefined);
+  const keeper = createDeviceKeeper<ServiceDevice>(
+    {
+      open: (workScale) => openDevice({ ...options, workScale }, warn),
+      // Their buffers went with the device.
+      forget: () => jobs.clear(),
+      changed: (description) => void host?.deviceChanged(description).catch(() => undefined),
+      warn,
+    },
+    1,
+  );
   const aborts = new Map<number, AbortController>();
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -66,23 +84,13 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     turn = result.catch(() => undefined);
     return result;
   };
-  const spare = createSpareTime(clock, (gpuMsMax) => inTurn(async () => (await opened?.tuneNext?.(gpuMsMax)) ?? false));
-  const ready = async (): Promise<ServiceDevice> => {
-    if (opened !== undefined) return opened;
-    const device = await openDevice(options, (line) => host?.warn(line).catch(() => undefined));
-    device.setDuty(duty);
-    opened = device;
-    void device.lost.then(() => {
-      if (opened !== device) return;
-      opened = undefined;
-      // Their buffers went with the device.
-      jobs.clear();
-    });
-    return device;
-  };
+  const spare = createSpareTime(clock, (gpuMsMax) =>
+    inTurn(async () => (await keeper.current()?.tuneNext?.(gpuMsMax)) ?? false),
+  );
   const closeJob = (job: JobId): void => {
     jobs.get(job)?.program.close();
     jobs.delete(job);
+    saved.delete(job);
   };
   /** The program to give up first: a training seat's optimiser state lives in its program, so that one goes last. */
   const evictable = (): JobId | undefined => {
@@ -110,12 +118,12 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     const chunks = chunksOf(reads);
     for (;;) {
       try {
-        const job = { program: await open(unit.manifest, device, chunks), name, reads };
+        const job = { program: await open(unit.manifest, device, chunks, saved.get(unit.job)), name, reads };
         jobs.set(unit.job, job);
         return job;
       } catch (error) {
         // It may fit once another job's buffers are gone.
-        if (!(error instanceof DeviceError) || opened?.device !== device || !evictOne()) throw error;
+        if (!(error instanceof DeviceError) || keeper.current()?.device !== device || !evictOne()) throw error;
       }
     }
   };
@@ -132,8 +140,20 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
   };
 
   const run = async (unit: UnitCall, signal: AbortSignal): Promise<Bytes> => {
-    if (signal.aborted) throw new UnitAbortedError(`unit ${unit.unit} was aborted`);
-    const { device, busyMs } = await ready();
+    for (;;) {
+      if (signal.aborted) throw new UnitAbortedError(`unit ${unit.unit} was aborted`);
+      const device = await keeper.ready();
+      try {
+        const result = await runOn(device, unit, signal);
+        keeper.finished();
+        return options.lie === true && lie !== undefined ? lie(result) : result;
+      } catch (error) {
+        if (signal.aborted || !keeper.mayRunAgain(device, error)) throw error;
+        warn(`unit ${unit.unit} runs again, as the GPU device was lost under it`);
+      }
+    }
+  };
+  const runOn = async ({ device, busyMs }: ServiceDevice, unit: UnitCall, signal: AbortSignal): Promise<Bytes> => {
     const job = await openJob(unit, device);
     job.reads.call = unit.call;
     const { seat } = unit;
@@ -145,7 +165,9 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
       ...(seat === undefined ? {} : { seat }),
     };
     const result = await job.program.run(request);
-    return options.lie === true && lie !== undefined ? lie(result) : result;
+    const kept = await job.program.save?.();
+    if (kept !== undefined) saved.set(unit.job, kept);
+    return result;
   };
 
   return {
@@ -153,8 +175,8 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
       if (newOptions.lie === true && lie === undefined) throw new Error('this build cannot lie');
       host = newHost;
       options = newOptions;
-      duty = newOptions.duty ?? 1;
-      return (await ready()).description;
+      keeper.setDuty(newOptions.duty ?? 1);
+      return (await keeper.ready()).description;
     },
     async runUnit(unit) {
       const abort = new AbortController();
@@ -173,17 +195,15 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     rest: async () => spare.rest(),
     inspect: () =>
       inTurn(async () => {
-        const { inspect } = await ready();
+        const { inspect } = await keeper.ready();
         if (inspect === undefined) throw new Error('this device cannot be inspected');
         const tell = atMostEvery(clock, progressMsMin, (step: InspectionProgress) => host?.inspecting(step));
         return inspect((step) => tell(step, false));
       }),
     closeJob: (job) => inTurn(async () => closeJob(job)),
-    async setDuty(fraction) {
-      duty = fraction;
-      opened?.setDuty(fraction);
-    },
+    setDuty: async (fraction) => keeper.setDuty(fraction),
     async usage() {
+      const opened = keeper.current();
       const { buffers, bytes } = opened?.device.usage() ?? { buffers: 0, bytes: 0 };
       return { openPrograms: jobs.size, buffers, bytes, busyMs: opened?.busyMs() ?? 0 };
     },

@@ -15,11 +15,12 @@ import { lie } from './lie.ts';
 const lying = import.meta.env.VITE_LIAR === 'allowed';
 
 const service = createComputeService({
-  openDevice: ({ memoryBytesMax }, report) =>
+  openDevice: ({ memoryBytesMax, workScale }, report) =>
     openTunedDevice(navigator.gpu, {
       clock: systemClock,
       store: createIndexedDbWinners(),
       report,
+      workScale,
       ...(memoryBytesMax === undefined ? {} : { memoryBytesMax }),
     }),
   programs,
