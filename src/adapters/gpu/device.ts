@@ -9,6 +9,7 @@ import { DeviceError, type Device } from '../../kernels/device.ts';
 import type { DeviceDescription } from '../../protocol/messages.ts';
 import { textOf } from './errors.ts';
 import { createExecutor } from './executor.ts';
+import { probeLoopLimit } from './loop-probe.ts';
 
 export interface OpenOptions {
   /** What all buffers together may hold. */
@@ -86,8 +87,10 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
     .catch((error: unknown) => {
       throw new DeviceError(`the GPU adapter gave no device: ${textOf(error)}`);
     });
+  const loopIterationsMax = await probeLoopLimit(gpuDevice);
   const executor = createExecutor(gpuDevice, {
     clock: options.clock ?? systemClock,
+    ...(loopIterationsMax === undefined ? {} : { loopIterationsMax }),
     memoryBytesMax: options.memoryBytesMax ?? memoryBytesGuess(gpuDevice.limits.maxBufferSize),
     languageFeatures,
     ...(options.workScale === undefined ? {} : { workScale: options.workScale }),
@@ -102,6 +105,7 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
       features: [...gpuDevice.features].toSorted(),
       bindingBytesMax: executor.limits.bindingBytesMax,
       bufferBytesMax: executor.limits.bufferBytesMax,
+      ...(loopIterationsMax === undefined ? {} : { loopIterationsMax }),
     },
     setDuty: executor.setDuty,
     busyMs: () => executor.pacer.busyMs,

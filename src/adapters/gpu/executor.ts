@@ -28,6 +28,8 @@ import { createErrorKeeper, createSubmitter, reportText } from './submitter.ts';
 export interface ExecutorOptions {
   readonly clock: Clock;
   readonly memoryBytesMax: number;
+  /** Rounds after which the adapter ends loops by itself, where it does. */
+  readonly loopIterationsMax?: number;
   /** Which variants programs run; default the safe ones. */
   readonly choices?: Choices;
   /** WGSL language features of the browser, which variants may need as they do the device's features; default none. */
@@ -53,7 +55,11 @@ interface OwnBuffer extends DeviceBuffer, BoundBuffer {}
 
 export function createExecutor(device: GPUDevice, options: ExecutorOptions): Executor {
   const { clock, choices = safeChoices, workScale = 1 } = options;
-  const limits = limitsOf(device, options.memoryBytesMax, workScale);
+  const { loopIterationsMax } = options;
+  const limits: DeviceLimits = {
+    ...limitsOf(device, options.memoryBytesMax, workScale),
+    ...(loopIterationsMax === undefined ? {} : { loopIterationsMax }),
+  };
   const life = lifeOf(device);
   const order = createCallOrder(life);
   const errors = createErrorKeeper(life);

@@ -1,0 +1,13 @@
+// grid 4 1 1
+@group(0) @binding(0) var<storage, read> a: array<u32>;
+@group(0) @binding(1) var<storage, read_write> r: array<u32>;
+@group(0) @binding(2) var<storage, read_write> s: array<atomic<u32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  loop {
+    let old = atomicLoad(&s[0]);
+    if (atomicCompareExchangeWeak(&s[0], old, old + id.x).exchanged) { break; }
+  }
+  r[id.x] = 1u;
+}

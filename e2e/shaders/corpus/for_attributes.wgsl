@@ -1,0 +1,12 @@
+// grid 4 1 1
+@group(0) @binding(0) var<storage, read> a: array<u32>;
+@group(0) @binding(1) var<storage, read_write> r: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  var sum = 0u;
+  @diagnostic(off, derivative_uniformity) for (var i = 0u; i < a[0] % 50u + 9u; i++) @diagnostic(off, derivative_uniformity) {
+    sum += i;
+  }
+  r[id.x] = sum + id.x;
+}

@@ -1,0 +1,13 @@
+// grid 4 1 1
+@group(0) @binding(0) var<storage, read> a: array<u32>;
+@group(0) @binding(1) var<storage, read_write> r: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  var sum = 0u;
+  {
+    var i = 0u;
+    { loop { if (i == 9u) { break; } { sum += i; } i++; } }
+  }
+  r[id.x] = sum + id.x;
+}

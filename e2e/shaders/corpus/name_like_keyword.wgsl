@@ -1,0 +1,12 @@
+// grid 4 1 1
+@group(0) @binding(0) var<storage, read> a: array<u32>;
+@group(0) @binding(1) var<storage, read_write> r: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  var format = id.x;
+  var forward = 0u;
+  var looped = 0u;
+  while (forward < format % 9u) { forward++; looped += forward; }
+  r[id.x] = looped;
+}

@@ -1,0 +1,10 @@
+// grid 4 1 1
+@group(0) @binding(0) var<storage, read> a: array<u32>;
+@group(0) @binding(1) var<storage, read_write> r: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  var sum = 0u;
+  for (var i = 0; i < 8; i++) { for (var j = 0; j < 8; j += 1) { sum += u32(i * j) + id.x; } }
+  r[id.x] = sum;
+}

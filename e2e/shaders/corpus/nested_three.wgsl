@@ -1,0 +1,19 @@
+// grid 4 1 1
+@group(0) @binding(0) var<storage, read> a: array<u32>;
+@group(0) @binding(1) var<storage, read_write> r: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  var sum = 0u;
+  for (var i = 0u; i < 5u; i++) {
+    var j = 0u;
+    while (j < i + id.x % 3u) {
+      loop {
+        sum += i * j + 1u;
+        if (sum % 7u < 4u) { break; }
+      }
+      j++;
+    }
+  }
+  r[id.x] = sum;
+}

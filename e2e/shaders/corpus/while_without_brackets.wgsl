@@ -1,0 +1,10 @@
+// grid 4 1 1
+@group(0) @binding(0) var<storage, read> a: array<u32>;
+@group(0) @binding(1) var<storage, read_write> r: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  var n = id.x;
+  while n > 9u { n = n / 3u + 1u; }
+  r[id.x] = n;
+}
