@@ -5,10 +5,12 @@
 
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
+import { launchFirefox } from '../e2e/support/firefox.ts';
 import { launchBrowser } from '../src/node/browser.ts';
 import { isInstalled, root, tell } from '../src/node/prepare.mjs';
 import type { MeasuredCase } from './measure.ts';
 import type { KernelBench, Opened } from './page/page.ts';
+import { sentenceOf, type RunCeilings } from './report.ts';
 
 export interface BrowserOptions {
   readonly browser: 'chromium' | 'firefox';
@@ -19,10 +21,14 @@ export interface BrowserOptions {
 }
 
 export interface BrowserRun extends Opened {
+  /** Name and version. */
   readonly browser: string;
+  readonly ceilings: RunCeilings;
   readonly cases: readonly MeasuredCase[];
   /** Problems that ended in an error, with its text. */
   readonly broken: Readonly<Record<string, string>>;
+  /** Which variants of ours ran. */
+  readonly variants: readonly string[];
 }
 
 export async function raceInBrowser(options: BrowserOptions): Promise<BrowserRun> {
@@ -34,6 +40,8 @@ export async function raceInBrowser(options: BrowserOptions): Promise<BrowserRun
     try {
       const opened = await driven.call('open', peers);
       for (const [name, why] of Object.entries(opened.failed)) say(`${name} did not open: ${why}`);
+      const ceilings = await driven.call('ceilings');
+      say(`ceilings: ${ceilings.fmaGflops.toFixed(1)} GFLOP/s, copy ${ceilings.copyGBs.toFixed(2)} GB/s`);
       const cases: MeasuredCase[] = [];
       const broken: Record<string, string> = {};
       for (const problem of problems) {
@@ -46,20 +54,14 @@ export async function raceInBrowser(options: BrowserOptions): Promise<BrowserRun
           say(`${problem}: ${broken[problem]}`);
         }
       }
-      return { ...opened, browser: driven.browser, cases, broken };
+      const variants = await driven.call('variants');
+      return { ...opened, browser: driven.browser, ceilings, cases, broken, variants };
     } finally {
       await driven.close();
     }
   } finally {
     await server.close();
   }
-}
-
-export function sentenceOf({ name, unit, ours, peers, ratio, wrong }: MeasuredCase): string {
-  const others = Object.entries(peers).map(([peer, value]) => `${peer} ${value.toPrecision(3)}`);
-  const out = Object.entries(wrong ?? {}).map(([peer, why]) => `${peer} is out: ${why}`);
-  const against = ratio === null ? [] : [`ratio ${ratio.toFixed(2)}`];
-  return [`${name}: ours ${ours.toPrecision(3)} ${unit}`, ...against, ...others, ...out].join(', ');
 }
 
 const firstLine = (error: unknown): string =>
@@ -128,14 +130,28 @@ const drivers: Readonly<Record<BrowserOptions['browser'], (url: string) => Promi
     await page.waitForFunction('globalThis.kernelBench !== undefined');
     return {
       browser: `Chromium ${browser.version()}`,
-      call: (name, ...parameters) => page.evaluate(callText(name, parameters)),
+      call: (name, ...parameters) => answerOf(name, page.evaluate(callText(name, parameters))),
       close: () => browser.close(),
     };
   },
-  firefox: async () => {
-    throw new Error('Firefox is not driven yet');
+  firefox: async (url) => {
+    const firefox = await launchFirefox();
+    if ('why' in firefox) throw new Error(firefox.why);
+    const page = await firefox.page(url);
+    await page.waitForFunction('globalThis.kernelBench !== undefined');
+    return {
+      browser: `Firefox ${firefox.version}`,
+      call: (name, ...parameters) => answerOf(name, page.evaluate(callText(name, parameters))),
+      close: () => firefox.close(),
+    };
   },
 };
+
+/** What the page returns is what `KernelBench` says of the function that was called. */
+const answerOf = async <Name extends keyof KernelBench>(
+  _name: Name,
+  answer: Promise<unknown>,
+): Promise<Awaited<ReturnType<KernelBench[Name]>>> => (await answer) as Awaited<ReturnType<KernelBench[Name]>>;
 
 const callText = (name: string, parameters: readonly unknown[]): string =>
   `globalThis.kernelBench.${name}(...${JSON.stringify(parameters)})`;

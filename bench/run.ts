@@ -5,10 +5,10 @@
 
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { raceInBrowser, sentenceOf } from './browser-run.ts';
+import { raceInBrowser } from './browser-run.ts';
 import { problems } from './kernels/problem.ts';
 import { measure, type MeasuredCase } from './measure.ts';
-import { reportOf } from './report.ts';
+import { reportOf, sentenceOf } from './report.ts';
 import { wireCases } from './wire.ts';
 
 const suites = ['wire', 'kernels'] as const;
@@ -85,7 +85,8 @@ async function main(): Promise<number> {
     : undefined;
   const cases = [...wire, ...(kernels?.cases ?? [])];
   if (settings.json) {
-    const where = kernels === undefined ? {} : { adapter: kernels.adapter, browser: kernels.browser };
+    const where =
+      kernels === undefined ? {} : { adapter: kernels.adapter, browser: kernels.browser, ceilings: kernels.ceilings };
     process.stdout.write(`${JSON.stringify({ machine, ...where, cases: cases.map(reportOf) })}\n`);
   } else process.stdout.write([machine, ...cases.map(sentenceOf), ''].join('\n'));
   return Object.keys(kernels?.broken ?? {}).length === 0 ? 0 : 1;

@@ -43,7 +43,7 @@ function stage() {
 describe('the race', () => {
   test('a library twice as slow gives a ratio of two', async () => {
     const { eager, now } = stage();
-    const report = await race(problem, [eager('ours', 0.01), eager('peer 1.0', 0.02)], 5, now);
+    const report = await race(problem, [eager('ours', 0.01), eager('peer 1.0', 0.02)], { rounds: 5, now });
     expect(report.ratio).toBeCloseTo(2, 9);
     expect(report.wrong).toBeUndefined();
   });
@@ -51,7 +51,7 @@ describe('the race', () => {
   test('a library that returns wrong numbers is told as wrong and has no time, however fast it is', async () => {
     const { eager, now } = stage();
     const wrong = eager('wrong 1.0', 1e-6, [19, 22, 43, 51]);
-    const report = await race(problem, [eager('ours', 0.01), wrong, eager('sound 1.0', 0.03)], 5, now);
+    const report = await race(problem, [eager('ours', 0.01), wrong, eager('sound 1.0', 0.03)], { rounds: 5, now });
     expect(report.wrong).toEqual({ 'wrong 1.0': 'element 3 is 51, and the truth is 50' });
     expect(Object.keys(report.peers)).toEqual(['sound 1.0']);
     expect(report.ratio).toBeCloseTo(3, 9);
@@ -79,7 +79,7 @@ describe('the race', () => {
         },
       };
     });
-    const report = await race(problem, [eager('ours', 0.01), lazy], 5, now);
+    const report = await race(problem, [eager('ours', 0.01), lazy], { rounds: 5, now });
     expect(report.ratio).toBeCloseTo(4, 9);
   });
 
@@ -98,7 +98,7 @@ describe('the race', () => {
         read: async () => Float32Array.from(product),
       };
     });
-    const report = await race(problem, [eager('ours', 0.01), idle], 5, now);
+    const report = await race(problem, [eager('ours', 0.01), idle], { rounds: 5, now });
     expect(report.wrong).toEqual({ 'idle 1.0': 'element 0 is NaN, and its own first result is 19' });
     expect(report.ratio).toBeNull();
   });
@@ -106,13 +106,15 @@ describe('the race', () => {
   test('what a library cannot do it is not raced at', async () => {
     const { eager, now } = stage();
     const unable: Library = { name: 'unable 1.0', prepare: async () => undefined };
-    const report = await race(problem, [eager('ours', 0.01), unable, eager('peer 1.0', 0.01)], 5, now);
+    const report = await race(problem, [eager('ours', 0.01), unable, eager('peer 1.0', 0.01)], { rounds: 5, now });
     expect(Object.keys(report.peers)).toEqual(['peer 1.0']);
     expect(report.wrong).toBeUndefined();
   });
 
   test('wrong numbers of ours end the case', async () => {
     const { eager, now } = stage();
-    await expect(race(problem, [eager('ours', 0.01, [0, 0, 0, 0])], 5, now)).rejects.toThrow('element 0 is 0');
+    await expect(race(problem, [eager('ours', 0.01, [0, 0, 0, 0])], { rounds: 5, now })).rejects.toThrow(
+      'element 0 is 0',
+    );
   });
 });

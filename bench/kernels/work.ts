@@ -32,13 +32,26 @@ export class WrongResult extends Error {
   override readonly name = 'WrongResult';
 }
 
-/** Every library at one problem: checked, then timed in `rounds` paired rounds. The first is ours. */
+export interface RaceOptions {
+  readonly rounds: number;
+  /** Seconds. */
+  readonly now: () => number;
+  /**
+   * A timed run repeats the computation until ours takes about so many seconds, as on fast adapters a look costs more
+   * than the work; everybody repeats as often. Default 0: once.
+   */
+  readonly secondsMin?: number;
+}
+
+const repeatsMax = 256;
+
+/** Every library at one problem: checked, then timed in paired rounds. The first is ours. */
 export async function race(
   problem: Problem,
   libraries: readonly [Library, ...Library[]],
-  rounds: number,
-  now: () => number,
+  options: RaceOptions,
 ): Promise<MeasuredCase> {
+  const { rounds, now, secondsMin = 0 } = options;
   const [ours, ...others] = libraries;
   const truth = truthOf(problem);
   const works: Work[] = [];
@@ -48,27 +61,45 @@ export async function race(
       const work = await library.prepare(problem);
       if (work === undefined) return undefined;
       works.push(work);
-      const output = await checked(problem, work, truth, reference);
-      return { output, contender: contenderOf(library.name, problem, work, output) };
+      return { name: library.name, work, output: await checked(problem, work, truth, reference) };
     };
     const own = await enter(ours, undefined);
     if (own === undefined) throw new Error(`${problem.name}: ours cannot do it yet`);
-    const contenders: Contender[] = [];
+    const entries = [];
     for (const library of others) {
       try {
         const entered = await enter(library, own.output);
-        if (entered !== undefined) contenders.push(entered.contender);
+        if (entered !== undefined) entries.push(entered);
       } catch (error) {
         wrong[library.name] = error instanceof Error ? error.message : String(error);
       }
     }
+    const repeats = await repeatsOf(own.work, secondsMin, now);
+    const contender = (one: typeof own): Contender => contenderOf(one.name, problem, one.work, one.output, repeats);
     // Checking the result was the other warm-up.
-    const report = await measure({ ...problem, contenders: [own.contender, ...contenders] }, rounds, now, 1);
+    const report = await measure(
+      { ...problem, contenders: [contender(own), ...entries.map(contender)] },
+      rounds,
+      now,
+      1,
+    );
     const all = { ...wrong, ...report.wrong };
     return Object.keys(all).length === 0 ? report : { ...report, wrong: all };
   } finally {
     for (const work of works) work.close();
   }
+}
+
+async function repeatsOf(work: Work, secondsMin: number, now: () => number): Promise<number> {
+  let repeats = 1;
+  while (repeats < repeatsMax) {
+    const start = now();
+    for (let time = 0; time < repeats; time++) await work.start();
+    await work.peek();
+    if (now() - start >= secondsMin) break;
+    repeats *= 2;
+  }
+  return repeats;
 }
 
 /** What a work computes, once it is known to be right. */
@@ -120,12 +151,18 @@ function compare(
 }
 
 /** The contender whose run is the computation and the look that forces it. */
-export function contenderOf(name: string, problem: Problem, work: Work, output: ArrayLike<number>): Contender {
+function contenderOf(
+  name: string,
+  problem: Problem,
+  work: Work,
+  output: ArrayLike<number>,
+  repeats: number,
+): Contender {
   let lossBefore = NaN;
   return {
     name,
     run: async () => {
-      await work.start();
+      for (let time = 0; time < repeats; time++) await work.start();
       const seen = await work.peek();
       if (problem.operation.kind === 'train') {
         // Every step changes the loss of its batch; one that was not done would show the loss before.
@@ -133,7 +170,7 @@ export function contenderOf(name: string, problem: Problem, work: Work, output: 
           throw new WrongResult(`the loss went from ${lossBefore} to ${seen}`);
         lossBefore = seen;
       } else compare(problem.tolerance, 0, seen, output[0] ?? NaN, 2, 'its own first result');
-      return problem.work;
+      return problem.work * repeats;
     },
   };
 }

@@ -1,13 +1,16 @@
 /**
  * The page in which ours and the other libraries compute in turn. It does nothing by itself: the command calls
- * `kernelBench.open` once and `kernelBench.race` for each problem, and reads what they return.
+ * `kernelBench.open` once, `ceilings`, then `race` for each problem, and reads what they return.
  */
 
-import { openDevice } from '../../src/adapters/gpu/device.ts';
+import { openTunedDevice, type TunedDevice } from '../../src/adapters/gpu/tuned-device.ts';
+import { createMemoryWinners } from '../../src/adapters/store/memory-winners.ts';
+import { measureCeilings } from '../../src/kernels/ceilings.ts';
 import { oursOn } from '../kernels/ours.ts';
 import { problems } from '../kernels/problem.ts';
 import { race, type Library } from '../kernels/work.ts';
 import type { MeasuredCase } from '../measure.ts';
+import { ceilingsOf, variantsOf, type RunCeilings } from '../report.ts';
 
 export interface Opened {
   readonly adapter: string;
@@ -18,7 +21,10 @@ export interface Opened {
 
 export interface KernelBench {
   open(withPeers: boolean): Promise<Opened>;
+  ceilings(): Promise<RunCeilings>;
   race(problem: string, rounds: number): Promise<MeasuredCase>;
+  /** Which variant won each bucket that the problems asked for, one line each; what was wrong too. */
+  variants(): readonly string[];
 }
 
 /** Loaded when they are wanted, as their packages may not be installed. */
@@ -28,27 +34,41 @@ const peers: Readonly<Record<string, () => Promise<Library>>> = {
   'onnxruntime-web': async () => (await import('../peers/onnxruntime.ts')).openOnnxruntime(),
 };
 
-let libraries: [Library, ...Library[]] | undefined;
+/** On adapters that are not software: long enough that the look at the result does not count. */
+const runSecondsMin = 0.02;
+
+let tuned: TunedDevice | undefined;
+let libraries: readonly [Library, ...Library[]] | undefined;
+
+const openedDevice = (): TunedDevice => {
+  if (tuned === undefined) throw new Error('call `open` first');
+  return tuned;
+};
 
 const kernelBench: KernelBench = {
   async open(withPeers) {
-    const { device, description } = await openDevice(navigator.gpu);
-    libraries = [oursOn(device)];
+    tuned = await openTunedDevice(navigator.gpu, { store: createMemoryWinners() });
+    const others: Library[] = [];
     const failed: Record<string, string> = {};
     for (const [name, open] of withPeers ? Object.entries(peers) : []) {
       try {
-        libraries.push(await open());
+        others.push(await open());
       } catch (error) {
         failed[name] = error instanceof Error ? error.message : String(error);
       }
     }
-    return { adapter: description.deviceClass, fallback: description.fallback, failed };
+    libraries = [oursOn(tuned), ...others];
+    const { deviceClass, fallback } = tuned.description;
+    return { adapter: deviceClass, fallback, failed };
   },
+  ceilings: async () => ceilingsOf(await measureCeilings(openedDevice())),
   async race(name, rounds) {
     const make = problems[name];
     if (libraries === undefined || make === undefined) throw new Error(`open first, then race a problem: ${name}`);
-    return race(make(), libraries, rounds, () => performance.now() / 1000);
+    const secondsMin = openedDevice().description.fallback ? 0 : runSecondsMin;
+    return race(make(), libraries, { rounds, now: () => performance.now() / 1000, secondsMin });
   },
+  variants: () => variantsOf(openedDevice().tuner),
 };
 
 Object.assign(globalThis, { kernelBench });

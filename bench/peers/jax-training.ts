@@ -37,7 +37,7 @@ export function jaxTraining(problem: Train, peek: (buffer: GPUBuffer) => Promise
   let loss: jax.Array | undefined;
   const lossNow = (): jax.Array => present(loss, 'nothing was started');
   return {
-    start: () => {
+    start: async () => {
       steps++;
       const [beta1, beta2] = optimizer.betas;
       const root = Math.sqrt(1 - beta2 ** steps);
@@ -45,12 +45,10 @@ export function jaxTraining(problem: Train, peek: (buffer: GPUBuffer) => Promise
       loss?.dispose();
       const held = [fixed.inputs, fixed.targets, fixed.cosines, fixed.sines, fixed.mask].map((array) => array.ref);
       [loss, weights, first, second] = step(weights, first, second, rate, held);
+      // Asking for the buffers has all of the step issued; reading the loss waits for all of that.
+      for (const array of [loss, ...weights, ...first, ...second]) await array.ref.gpuBuffer();
     },
-    peek: async () => {
-      // Asking for the buffers has all of the step issued; reading the loss after it waits for all of that.
-      for (const array of [...weights, ...first, ...second]) await array.ref.gpuBuffer();
-      return peek(await lossNow().ref.gpuBuffer());
-    },
+    peek: async () => peek(await lossNow().ref.gpuBuffer()),
     read: () => lossNow().ref.data(),
     close: () => {
       for (const array of [...weights, ...first, ...second, ...Object.values(fixed), loss]) array?.dispose();

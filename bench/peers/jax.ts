@@ -1,4 +1,4 @@
-/** jax-js at the problems. It is lazy: nothing is computed until somebody asks for a buffer, which `peek` does. */
+/** jax-js at the problems. It is lazy: nothing is computed until somebody asks for an array's buffer. */
 
 import * as jax from '@jax-js/jax';
 import type { Operation, Problem } from '../kernels/problem.ts';
@@ -70,9 +70,11 @@ function workOf({ run, inputs }: Compute, peek: (buffer: GPUBuffer) => Promise<n
     return output;
   };
   return {
-    start: () => {
+    start: async () => {
       output?.dispose();
       output = run();
+      // Issues it, or the next start would dispose of work that nobody has done.
+      await output.ref.gpuBuffer();
     },
     peek: async () => peek(await last().ref.gpuBuffer()),
     read: () => last().ref.data(),
