@@ -24,6 +24,7 @@ import { ropeCases, ropeKernels } from './rope.ts';
 import { sampleCases, sampleKernels } from './sample.ts';
 import { siluGateCases, siluGateKernels } from './silu-gate.ts';
 import { softmaxCases, softmaxKernels } from './softmax.ts';
+import { int8Kernels, int8MatmulCases } from './int8-matmul.ts';
 import type { KernelCase } from './test-case.ts';
 import { vectorCases, vectorKernels } from './vector.ts';
 
@@ -48,6 +49,7 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...columnSumKernels,
   ...quantMatvecKernels,
   ...quantMatmulKernels,
+  ...int8Kernels,
 ];
 
 const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
@@ -71,6 +73,7 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   columnSumCases,
   quantMatvecCases,
   quantMatmulCases,
+  int8MatmulCases,
 ];
 
 /** Each operation's cases come from a stream of their own, so that adding one leaves the others' numbers alone. */

@@ -7,6 +7,7 @@ import { rmsNormFamily } from './rms-norm.ts';
 import { softmaxFamily } from './softmax.ts';
 import { q4MatmulFamily, q8MatmulFamily } from './quant-matmul.ts';
 import { q4MatvecFamily, q8MatvecFamily } from './quant-matvec.ts';
+import { int8MatmulFamily, int8MatvecFamily } from './int8-matmul.ts';
 import type { Family, Pins } from './variants.ts';
 import { safeVariant } from './variants.ts';
 
@@ -20,6 +21,8 @@ export const families: readonly Family[] = [
   q8MatvecFamily,
   q4MatmulFamily,
   q8MatmulFamily,
+  int8MatmulFamily,
+  int8MatvecFamily,
 ];
 
 /** Pins of the safe variant of everything: results of one numeric class are then equal bit for bit. */
