@@ -77,6 +77,30 @@ test('a training seat learns, gives equal bits from a fresh start, and other bit
   expect(await page.evaluate(() => window.modelUnderTest.buffers())).toBe(0);
 });
 
+test('a warm training step makes nothing anew, in at most 30 dispatches a layer', async () => {
+  const { step, dispatchesPerLayer } = await page.evaluate(() => window.modelUnderTest.countTraining());
+  expect([step.buffers, step.bindGroups]).toEqual([0, 0]);
+  expect(step.dispatches).toBeGreaterThan(3 * dispatchesPerLayer);
+  expect(dispatchesPerLayer).toBeGreaterThan(0);
+  expect(dispatchesPerLayer).toBeLessThanOrEqual(30);
+});
+
+test('a warm token makes nothing anew, in one submit, one readback and 9 dispatches a layer at most', async () => {
+  const { tokens, unit, dispatchesPerLayer } = await page.evaluate(() => window.modelUnderTest.countDecoding());
+  expect([unit.buffers, unit.bindGroups]).toEqual([0, 0]);
+  expect(unit.submits).toBeGreaterThan(0);
+  expect(unit.submits).toBeLessThanOrEqual(tokens);
+  expect(unit.maps).toBeLessThanOrEqual(tokens);
+  // The tokens, and at the end their probabilities; mappings are multiples of 8 bytes.
+  expect(unit.mappedBytes).toBeLessThanOrEqual(8 * tokens + 8);
+  expect(dispatchesPerLayer).toBeGreaterThan(0);
+  expect(dispatchesPerLayer).toBeLessThanOrEqual(9);
+});
+
+test('logits have the same bits whatever number of sequences share the batch', async () => {
+  expect(await page.evaluate(() => window.modelUnderTest.batchDependence())).toEqual([]);
+});
+
 test('stories260K tells its 200 greedy tokens as llama2.c does', async () => {
   test.skip(!existsSync(stories), `${stories} is absent`);
   const { config, parameters } = expectInput(

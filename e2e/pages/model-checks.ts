@@ -163,7 +163,8 @@ const common = {
   limits: { unitSeconds: 60 },
 };
 
-const quiet = { signal: new AbortController().signal, progress: () => {} };
+/** A unit that nobody watches or aborts. */
+export const quiet = { signal: new AbortController().signal, progress: () => {} };
 
 /** The train program over this text, which finds these parameters under their artifact. */
 export function openSeat(
@@ -197,6 +198,17 @@ export async function runSeat(
   return results;
 }
 
+/** The generate program of this plan, which finds these weights under their artifact. */
+export function openGenerate(device: Device, plan: GeneratePlan, weights: Uint8Array): Promise<OpenProgram> {
+  const manifest: Manifest = {
+    ...common,
+    program: 'generate',
+    units: Math.ceil(plan.samples / plan.samplesPerUnit),
+    generate: plan,
+  };
+  return openGenerateProgram(manifest, device, chunksInMemory([[plan.weights, weights]]));
+}
+
 /** The bytes of the first `units` units of a generate job, as text. */
 export async function runGenerate(
   device: Device,
@@ -204,13 +216,7 @@ export async function runGenerate(
   weights: Uint8Array,
   units: number,
 ): Promise<string[]> {
-  const manifest: Manifest = {
-    ...common,
-    program: 'generate',
-    units: Math.ceil(plan.samples / plan.samplesPerUnit),
-    generate: plan,
-  };
-  const program = await openGenerateProgram(manifest, device, chunksInMemory([[plan.weights, weights]]));
+  const program = await openGenerate(device, plan, weights);
   const results: string[] = [];
   for (let unit = 0; unit < units; unit++) {
     results.push(new TextDecoder().decode(await program.run({ unit, ...quiet })));

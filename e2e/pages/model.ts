@@ -5,9 +5,12 @@ import { fromBase64, toBase64 } from '../../src/core/bytes.ts';
 import { present } from '../../src/core/assert.ts';
 import type { GeneratePlan, TrainPlan } from '../../src/protocol/manifest.ts';
 import type { Seat } from '../../src/protocol/messages.ts';
+import { countGpu } from './gpu-counters.ts';
+import { countDecoding, countTraining, sequencesThatDependOnTheBatch } from './model-counters.ts';
 import { checkGradient, checkSteps, runGenerate, runSeat } from './model-checks.ts';
 
 // Kept, so that a refusal reaches the test that asks and not the page's console.
+const counts = countGpu(navigator.gpu);
 const opened = openDevice(navigator.gpu);
 opened.catch(() => undefined);
 
@@ -21,6 +24,9 @@ const modelUnderTest = {
     (await runSeat((await opened).device, plan, bytesOf(data), rounds)).map(toBase64),
   generate: async (plan: GeneratePlan, weights: string, units: number) =>
     runGenerate((await opened).device, plan, bytesOf(weights), units),
+  countTraining: async () => countTraining((await opened).device, counts),
+  countDecoding: async () => countDecoding((await opened).device, counts),
+  batchDependence: async () => sequencesThatDependOnTheBatch((await opened).device),
   buffers: async () => (await opened).device.usage().buffers,
 };
 

@@ -3,6 +3,7 @@
 import { attentionDecodeFamily } from './attention-decode.ts';
 import { crossEntropyFamily } from './cross-entropy.ts';
 import { layerNormFamily } from './layer-norm.ts';
+import { matmulFamily } from './matmul.ts';
 import { rmsNormFamily } from './rms-norm.ts';
 import { softmaxFamily } from './softmax.ts';
 import { q4MatmulFamily, q8MatmulFamily } from './quant-matmul.ts';
@@ -12,6 +13,7 @@ import type { Family, Pins } from './variants.ts';
 import { safeVariant } from './variants.ts';
 
 export const families: readonly Family[] = [
+  matmulFamily,
   rmsNormFamily,
   layerNormFamily,
   softmaxFamily,

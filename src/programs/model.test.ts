@@ -10,11 +10,22 @@ import { decodeGeneration } from '../inference/generation-result.ts';
 import { sampleToken } from '../inference/sampling.ts';
 import { checkReport, decodeContribution } from '../learning/contribution.ts';
 import { initialParameters } from '../models/llama-parameters.ts';
+import { MemoryError } from '../kernels/device.ts';
+import { createTrainStep } from '../models/llama-train-step.ts';
 import { logitsTruth } from '../models/llama-truth.ts';
 import { decodeLlama2c } from '../models/llama2c.ts';
 import { openNodeGpu } from '../node/open-gpu.ts';
 import type { GeneratePlan } from '../protocol/manifest.ts';
-import { checkGradient, checkSteps, openSeat, runGenerate, runSeat } from '../../e2e/pages/model-checks.ts';
+import { countGpu, noCounts, type GpuCounts } from '../../e2e/pages/gpu-counters.ts';
+import {
+  checkGradient,
+  checkSteps,
+  openGenerate,
+  openSeat,
+  runGenerate,
+  runSeat,
+} from '../../e2e/pages/model-checks.ts';
+import { countDecoding, countTraining, sequencesThatDependOnTheBatch } from '../../e2e/pages/model-counters.ts';
 import { artifactOf, easyPlan, smallConfig } from '../../e2e/pages/model-plans.ts';
 
 const stories = '../shared/data/stories260K/stories260K.bin';
@@ -41,8 +52,11 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')(
   { timeout: 180_000 },
   () => {
     let opened: OpenedDevice;
+    let counts: GpuCounts;
     beforeAll(async () => {
-      opened = await openDevice(await openNodeGpu());
+      const gpu = await openNodeGpu();
+      counts = countGpu(gpu);
+      opened = await openDevice(gpu);
     }, 60_000);
     afterAll(() => opened.close());
 
@@ -138,6 +152,52 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')(
       program.close();
       const [undisturbed] = await runSeat(opened.device, plan, text, [firstRound]);
       expect(equalBytes(after, undisturbed ?? text)).toBe(true);
+    });
+
+    test('a warm training step makes nothing anew, in at most 30 dispatches a layer', async () => {
+      const { step, dispatchesPerLayer } = await countTraining(opened.device, counts);
+      expect([step.buffers, step.bindGroups]).toEqual([0, 0]);
+      expect(dispatchesPerLayer).toBe(25);
+    });
+
+    test('a warm token makes nothing anew, in one submit, one readback and 9 dispatches a layer at most', async () => {
+      const { tokens, unit, dispatchesPerLayer } = await countDecoding(opened.device, counts);
+      expect([unit.buffers, unit.bindGroups]).toEqual([0, 0]);
+      expect(unit.submits).toBeLessThanOrEqual(tokens);
+      expect(unit.maps).toBeLessThanOrEqual(tokens);
+      expect(unit.mappedBytes).toBeLessThanOrEqual(8 * tokens + 8);
+      expect(dispatchesPerLayer).toBe(6);
+    });
+
+    test('what makes objects is counted, so the tests above can fail', async () => {
+      Object.assign(counts, noCounts());
+      const train = createTrainStep(opened.device, { config: smallConfig, batch: 1 });
+      const tokens = new Uint32Array(smallConfig.context);
+      await opened.device.run(train.step(tokens, tokens));
+      await opened.device.flush();
+      train.close();
+      expect(counts.buffers).toBeGreaterThan(20);
+      expect(counts.bindGroups).toBeGreaterThan(20);
+      expect(counts.submits).toBeGreaterThan(0);
+    });
+
+    test('logits have the same bits whatever number of sequences share the batch', async () => {
+      expect(await sequencesThatDependOnTheBatch(opened.device)).toEqual([]);
+    });
+
+    test('work that cannot fit is refused by name before anything is allocated', async () => {
+      const small = await openDevice(await openNodeGpu(), { memoryBytesMax: 2 ** 20 });
+      Object.assign(counts, noCounts());
+      expect(() => createTrainStep(small.device, { config: smallConfig, batch: 256 })).toThrow(
+        /^train: needs \d+\.\d MiB, 1\.0 MiB are free here; [^\n]+$/,
+      );
+      const weights = viewBytes(initialParameters(smallConfig, 9));
+      const plan = generatePlan(weights, { samplesPerUnit: 512, samples: 512 });
+      await expect(openGenerate(small.device, plan, weights)).rejects.toThrow(MemoryError);
+      expect(small.device.usage()).toEqual({ buffers: 0, bytes: 0 });
+      const fits = createTrainStep(small.device, { config: smallConfig, batch: 1 });
+      fits.close();
+      small.close();
     });
 
     test.skipIf(!existsSync(stories))('stories260K tells its 200 greedy tokens as llama2.c does', async () => {
