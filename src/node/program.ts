@@ -6,6 +6,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../../package.json';
 import * as demo from './commands/demo.ts';
+import * as doctor from './commands/doctor.ts';
 import * as generate from './commands/generate.ts';
 import * as hub from './commands/hub.ts';
 import * as jobs from './commands/jobs.ts';
@@ -30,6 +31,7 @@ const commands: readonly { register(program: Command, output: Output): void }[] 
   sim,
   keys,
   ledger,
+  doctor,
   demo,
 ];
 
