@@ -10,6 +10,7 @@ import type { DeviceDescription } from '../src/protocol/messages.ts';
 import type { ComputeOptions } from '../src/adapters/worker/compute-api.ts';
 import type { JobSketch } from './pages/compute.ts';
 import { launch } from './support/browser.ts';
+import { workRounds, workSeeds, workShader, workTruth } from './support/work.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 let server: ViteDevServer;
@@ -29,7 +30,8 @@ test.beforeAll(async () => {
     optimizeDeps: { noDiscovery: true },
   });
   await server.listen();
-  browser = await launch();
+  // A story here ends the GPU process more than once, after which a browser would lend no page a GPU any more.
+  browser = await launch({ args: ['--disable-gpu-process-crash-limit', '--disable-domain-blocking-for-3d-apis'] });
   page = await freshPage();
   device = await open(page);
 });
@@ -237,16 +239,53 @@ test('two hundred units in a row leave memory as it was, and closing the job giv
   });
 });
 
-test('a GPU process that crashes fails its unit with the reason, and the next unit finds a new device', async () => {
+/** The protocol's types leave this method out. */
+const crashGpuProcess = async (): Promise<void> => {
+  const session = await browser.newBrowserCDPSession();
+  await session.send('Browser.crashGpuProcess' as 'Browser.close').catch(() => undefined);
+};
+const isBusy = async (on: Page): Promise<void> => {
+  const busyMs = (): Promise<number> => on.evaluate(async () => (await window.computePage.usage()).busyMs);
+  await expect.poll(busyMs, { timeout: 60_000, intervals: [20] }).toBeGreaterThan(0);
+};
+const isIdle = async (on: Page): Promise<void> => {
+  const busyMs = (): Promise<number> => on.evaluate(async () => (await window.computePage.usage()).busyMs);
+  await expect.poll(busyMs, { timeout: 60_000, intervals: [20] }).toBe(0);
+};
+
+test('a unit whose GPU process crashes runs again on a new device, and its result is right', async () => {
   const crashed = await freshPage();
   await open(crashed);
-  expect([...(await run(crashed, everyKind, 0))]).toEqual([...truth(0)]);
+  const job: JobSketch = {
+    wgsl: workShader,
+    constants: { rounds: workRounds },
+    buffers: [
+      { binding: 0, kind: 'unit' },
+      { binding: 1, kind: 'input', u32: workSeeds },
+      { binding: 2, kind: 'output', type: 'u32', count: workSeeds.length },
+    ],
+    steps: [
+      { entryPoint: 'begin', grid: [1, 1, 1] },
+      { entryPoint: 'step', grid: [1, 1, 1], repeat: 512 },
+    ],
+  };
+  const result = run(crashed, job, 0);
+  await isBusy(crashed);
+  await crashGpuProcess();
+  expect([...(await result)]).toEqual([...workTruth(0, 512)]);
+  await crashed.close();
+});
+
+test('a unit that loses its device twice in a row fails by name, and the next unit finds a smaller one', async () => {
+  const crashed = await freshPage();
+  await open(crashed);
   const lost = failure(crashed, busy(50_000, 100_000));
-  const session = await browser.newBrowserCDPSession();
-  await crashed.waitForFunction(async () => (await window.computePage.usage()).busyMs > 0);
-  // The protocol's types leave this method out.
-  await session.send('Browser.crashGpuProcess' as 'Browser.close').catch(() => undefined);
-  expect(await lost).toContain('the GPU device was lost');
+  for (let time = 0; time < 2; time++) {
+    await isBusy(crashed);
+    await crashGpuProcess();
+    if (time === 0) await isIdle(crashed);
+  }
+  expect(await lost).toContain('the GPU device was lost 2 times in a row by this unit');
   await expect
     .poll(async () => [...(await run(crashed, everyKind, 1).catch(() => []))], { timeout: 60_000 })
     .toEqual([...truth(1)]);

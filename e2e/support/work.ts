@@ -12,8 +12,10 @@ import type { ShaderJobInput } from '../../src/protocol/job-file.ts';
 export const workShader = readFileSync(new URL('../shaders/work.wgsl', import.meta.url), 'utf8');
 
 const lanes = 4;
-const rounds = 200_000;
-const seeds = Array.from({ length: lanes }, (_, lane) => lane * 977 + 1);
+/** The shader's constant `rounds`: links of the chain in a step. */
+export const workRounds = 200_000;
+/** The job's input. */
+export const workSeeds = Array.from({ length: lanes }, (_, lane) => lane * 977 + 1);
 
 export interface WorkOptions {
   readonly name: string;
@@ -28,10 +30,10 @@ export const workJob = ({ name, units, steps, replicas = 1 }: WorkOptions): Shad
   name,
   program: 'shader',
   shader: 'work.wgsl',
-  constants: { rounds },
+  constants: { rounds: workRounds },
   buffers: [
     { binding: 0, kind: 'unit' },
-    { binding: 1, kind: 'input', data: { u32: seeds } },
+    { binding: 1, kind: 'input', data: { u32: workSeeds } },
     { binding: 2, kind: 'output', type: 'u32', count: lanes },
   ],
   steps: [
@@ -53,8 +55,10 @@ export async function writeWork(folder: string, options: WorkOptions): Promise<s
 
 /** What a unit of `steps` steps returns. */
 export function workTruth(unit: number, steps: number): Uint8Array<ArrayBuffer> {
-  const jump = chainOf(rounds * steps);
-  return new Uint8Array(Uint32Array.from(seeds, (seed) => Math.imul(seed + unit, jump.factor) + jump.offset).buffer);
+  const jump = chainOf(workRounds * steps);
+  return new Uint8Array(
+    Uint32Array.from(workSeeds, (seed) => Math.imul(seed + unit, jump.factor) + jump.offset).buffer,
+  );
 }
 
 /** `length` links of value * factor + offset as one: squares the map once for each bit. */

@@ -33,6 +33,9 @@ export function inErrorScopes<T>(device: GPUDevice, what: string, work: () => T,
       const error = await device.popErrorScope();
       return error === null ? undefined : new DeviceError(`${what}: ${scopeTexts[name]}: ${oneLine(error.message)}`);
     });
-    report(Promise.all(popped).then((errors) => errors.find((error) => error !== undefined)));
+    const first = Promise.all(popped).then((errors) => errors.find((error) => error !== undefined));
+    // A device that is lost meanwhile pops no scope; whoever still waits for it hears of the loss elsewhere.
+    first.catch(() => undefined);
+    report(first);
   }
 }
