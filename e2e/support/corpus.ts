@@ -112,3 +112,33 @@ function bufferAt(buffers: readonly DeviceBuffer[], index: number): DeviceBuffer
 
 /** Numbers without a pattern, the same each time. */
 const mixed = (_: unknown, index: number): number => Math.imul(index + 1, 2654435761) >>> 7;
+
+export interface Times {
+  readonly originalMs: number;
+  readonly rewrittenMs: number;
+}
+
+/** Milliseconds of a kernel as it is and rewritten, one after the other, `pairs` times after a first that does not count. */
+export async function timeKernel(device: Device, wgsl: string, pairs: number): Promise<Times[]> {
+  const rewritten = rewriteShader(wgsl, { file: 'tight.wgsl', bindings: [0, 1] });
+  if (!rewritten.ok) throw new Error(rewritten.error.text);
+  const grid: Grid = [16, 1, 1];
+  const buffers = [0, 1, 2, 3].map((binding) => device.createBuffer(`time ${binding}`, 2 * words * 4));
+  const bindings = bindingsOf(wgsl, buffers);
+  const uniform = new Uint8Array(new Uint32Array([0, 0, 0, 0xffffffff, ...grid, 0, ...grid, 0]).buffer);
+  const own = ownBindings(rewritten.value, uniform, bufferAt(buffers, 3));
+  const timed = async (text: string, bound: readonly Binding[]): Promise<number> => {
+    const startedAt = performance.now();
+    await device.run([{ pipeline: { label: 'tight', wgsl: text, entryPoint: 'main' }, bindings: bound, grid }]);
+    await device.flush();
+    return performance.now() - startedAt;
+  };
+  const times: Times[] = [];
+  for (let pair = 0; pair <= pairs; pair++) {
+    const originalMs = await timed(wgsl, bindings);
+    const rewrittenMs = await timed(rewritten.value.wgsl, [...bindings, ...own]);
+    if (pair > 0) times.push({ originalMs, rewrittenMs });
+  }
+  for (const buffer of buffers) device.free(buffer);
+  return times;
+}
