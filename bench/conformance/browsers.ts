@@ -49,9 +49,10 @@ interface EvaluatingPage {
 interface What {
   readonly seed: number;
   readonly kernel: string;
+  readonly text: string;
 }
 
-const nothing: What = { seed: 0, kernel: '' };
+const nothing: What = { seed: 0, kernel: '', text: '' };
 
 const askPage = (page: EvaluatingPage, engine: string): Asked => ({
   about: async () => {
@@ -63,7 +64,8 @@ const askPage = (page: EvaluatingPage, engine: string): Asked => ({
   },
   kernelNames: (seed) => page.evaluate((of) => window.kernelsUnderTest.kernelNames(of.seed), { ...nothing, seed }),
   rows: (seed, kernel) =>
-    page.evaluate((of) => window.kernelsUnderTest.conformanceRows(of.seed, of.kernel), { seed, kernel }),
+    page.evaluate((of) => window.kernelsUnderTest.conformanceRows(of.seed, of.kernel), { ...nothing, seed, kernel }),
+  goldenRows: (text) => page.evaluate((of) => window.kernelsUnderTest.goldenRows(of.text), { ...nothing, text }),
 });
 
 /** The page `e2e/pages/kernels.html`, for as long as it is used. */

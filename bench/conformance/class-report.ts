@@ -5,12 +5,15 @@
 
 import type { OpenedDevice } from '../../src/adapters/gpu/device.ts';
 import type { ConformanceRow } from '../../e2e/pages/conformance-rows.ts';
+import type { GoldenRow } from '../../e2e/pages/onnx-golden.ts';
 
 /** What a class did. */
 export interface ClassReport extends AboutClass {
   readonly name: ClassName;
   readonly seeds: readonly number[];
   readonly rows: readonly ConformanceRow[];
+  /** ONNX's own cases by operator; empty where their file is absent. */
+  readonly golden: readonly GoldenRow[];
   readonly seconds: number;
 }
 
@@ -36,6 +39,8 @@ export interface RunOptions {
   readonly seeds: readonly number[];
   /** Only kernels whose names contain this. */
   readonly only: string;
+  /** The text of ONNX's cases; left out where they are not wanted or not there. */
+  readonly cases?: string;
   readonly tell: (line: string) => void;
 }
 
@@ -52,6 +57,8 @@ export interface Asked {
   readonly about: () => Promise<AboutClass>;
   readonly kernelNames: (seed: number) => Promise<readonly string[]>;
   readonly rows: (seed: number, kernel: string) => Promise<readonly ConformanceRow[]>;
+  /** The text of ONNX's cases, a JSON object a line. */
+  readonly goldenRows: (text: string) => Promise<readonly GoldenRow[]>;
 }
 
 /** What a class shows of its device; browsers keep back what they please. */
@@ -68,7 +75,11 @@ export const aboutOf = (
 });
 
 /** Runs every kernel; failures are told at once. */
-export async function reportOf(name: ClassName, asked: Asked, { seeds, only, tell }: RunOptions): Promise<ClassReport> {
+export async function reportOf(
+  name: ClassName,
+  asked: Asked,
+  { seeds, only, cases, tell }: RunOptions,
+): Promise<ClassReport> {
   const start = performance.now();
   const about = await asked.about();
   tell(`${name}: ${about.engine}, ${about.adapter}`);
@@ -84,7 +95,9 @@ export async function reportOf(name: ClassName, asked: Asked, { seeds, only, tel
     }
     tell(`${name}: seed ${seed}: ${names.length} kernels done`);
   }
-  return { name, ...about, seeds, rows: merged(rows), seconds: (performance.now() - start) / 1000 };
+  const golden = cases === undefined ? [] : await asked.goldenRows(cases);
+  for (const problem of golden.flatMap(({ failed }) => failed)) tell(`${name}: ONNX: ${problem}`);
+  return { name, ...about, seeds, rows: merged(rows), golden, seconds: (performance.now() - start) / 1000 };
 }
 
 /** Rows of several seeds as one row each. */

@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { kernelNames, conformanceRows } from '../../e2e/pages/conformance-rows.ts';
+import { goldenRows, parseGolden } from '../../e2e/pages/onnx-golden.ts';
 import { openDevice } from '../../src/adapters/gpu/device.ts';
 import { closeNodeGpu, openNodeGpu } from '../../src/node/open-gpu.ts';
 import { vulkanDrivers, type VulkanDriver } from '../../src/node/vulkan-drivers.ts';
@@ -29,8 +30,16 @@ export const dawnWord = '--in-dawn-process';
 type Said = { readonly tell: string } | { readonly report: ClassReport } | { readonly refusal: string };
 
 /** The report, or why this driver has none. */
-async function runWith({ env }: VulkanDriver, { seeds, only, tell }: RunOptions): Promise<ClassReport | string> {
-  const words = [process.argv[1] ?? '', dawnWord, '--seeds', seeds.join(','), '--only', only];
+async function runWith({ env }: VulkanDriver, { seeds, only, cases, tell }: RunOptions): Promise<ClassReport | string> {
+  const words = [
+    process.argv[1] ?? '',
+    dawnWord,
+    '--seeds',
+    seeds.join(','),
+    '--only',
+    only,
+    ...(cases === undefined ? ['--no-onnx'] : []),
+  ];
   const child = spawn(process.execPath, words, {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, ...env },
@@ -49,7 +58,7 @@ async function runWith({ env }: VulkanDriver, { seeds, only, tell }: RunOptions)
 }
 
 /** The inside of that process. */
-export async function serveDawn({ seeds, only }: Pick<RunOptions, 'seeds' | 'only'>): Promise<void> {
+export async function serveDawn(options: Omit<RunOptions, 'tell'>): Promise<void> {
   const say = (said: Said): void => void process.stdout.write(`${JSON.stringify(said)}\n`);
   const gpu = await openNodeGpu();
   try {
@@ -59,8 +68,9 @@ export async function serveDawn({ seeds, only }: Pick<RunOptions, 'seeds' | 'onl
       about: async () => aboutOf(opened, `Dawn (webgpu ${own.version}) in Node`, 'an adapter without a name'),
       kernelNames: async (seed: number) => kernelNames(seed),
       rows: (seed: number, kernel: string) => conformanceRows(opened.device, seed, kernel),
+      goldenRows: (text: string) => goldenRows(parseGolden(text), opened.device),
     };
-    say({ report: await reportOf('dawn', asked, { seeds, only, tell: (line) => say({ tell: line }) }) });
+    say({ report: await reportOf('dawn', asked, { ...options, tell: (line) => say({ tell: line }) }) });
     opened.close();
   } catch (error) {
     say({ refusal: error instanceof Error ? error.message : String(error) });

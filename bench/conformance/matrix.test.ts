@@ -25,6 +25,7 @@ const device = (name: 'chromium' | 'firefox', rows: readonly ConformanceRow[]): 
   bindingBytesMax: 2 ** 27,
   seeds: [1, 2],
   rows,
+  golden: [],
   seconds: 1,
 });
 
@@ -64,4 +65,19 @@ test('a class that was not there is named with the reason, and others with engin
   expect(text).toContain(
     '| firefox | an engine 1.2 | an adapter | unknown unknown engine | shader-f16 | 128 MiB | 2 passed, 0 failed, 0 not applicable |',
   );
+});
+
+test("ONNX's cases are counted by operator, and each that does not apply with its reason", () => {
+  const golden = [
+    { op: 'Softmax', passed: 5, failed: [], notApplicable: { 'an axis that is not the last': 2 } },
+    { op: 'Trilu', passed: 0, failed: [], notApplicable: { 'no kernel of ours computes it': 18 } },
+  ];
+  const text = documentOf({ ...device('firefox', [row({})]), golden });
+  expect(text).toContain('Of the 25 single-operator cases');
+  expect(text).toContain('| Softmax | 5 | 2: an axis that is not the last |');
+  expect(text).toContain('(18 cases): Trilu.');
+  const wrong = [{ op: 'Softmax', passed: 4, failed: ['test_softmax: output[0] is 1'], notApplicable: {} }];
+  const failing = documentOf({ ...device('firefox', [row({})]), golden: wrong });
+  expect(failing).toContain('| Softmax | **1 failed**, 4 |');
+  expect(failing).toContain('- firefox: ONNX: test_softmax: output[0] is 1');
 });

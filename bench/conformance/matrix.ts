@@ -1,6 +1,8 @@
 /** The conformance matrix as a document: who ran, which kernel passed where, and how near it came to its tolerance. */
 
 import type { ConformanceRow } from '../../e2e/pages/conformance-rows.ts';
+import { noKernel } from '../../e2e/pages/onnx-forms.ts';
+import type { GoldenRow } from '../../e2e/pages/onnx-golden.ts';
 import type { ClassMissing, ClassReport } from './class-report.ts';
 
 export interface Conformance {
@@ -46,6 +48,7 @@ export function conformanceDocument({ command, day, machine, classes, missing }:
         ...classes.map(({ rows }) => cell(rows.find((row) => row.kernel === kernel && row.variant === variant))),
       ]),
     ),
+    ...goldenPart(classes),
     ...problemsOf(classes),
     '',
   ].join('\n');
@@ -78,13 +81,55 @@ export function cell(row: ConformanceRow | undefined): string {
   return row.failed > 0 ? `**${row.failed} failed**, ${row.passed} (${worst})` : `${row.passed} (${worst})`;
 }
 
+/** What became of ONNX's own cases, by operator, and why the others do not apply. */
+function goldenPart(classes: readonly ClassReport[]): string[] {
+  const ran = classes.filter(({ golden }) => golden.length > 0);
+  const [first] = ran;
+  if (first === undefined) return [];
+  const counted = (row: GoldenRow): number => Object.values(row.notApplicable).reduce((sum, count) => sum + count, 0);
+  const all = first.golden.reduce((sum, row) => sum + row.passed + row.failed.length + counted(row), 0);
+  const skipped = first.golden.reduce((sum, row) => sum + counted(row), 0);
+  const isExpressed = ({ passed, failed, notApplicable }: GoldenRow): boolean =>
+    passed + failed.length > 0 || !(noKernel in notApplicable);
+  const without = first.golden.filter((row) => !isExpressed(row));
+  return [
+    '',
+    "## ONNX's own cases",
+    '',
+    `Of the ${all} single-operator cases of ONNX's backend tests, ${all - skipped} are run against our f64 truths and, on each class, our`,
+    `kernels; ${skipped} do not apply, each for a reason. Cases run and passed:`,
+    '',
+    ...table(
+      ['operator', ...ran.map(({ name }) => name), 'not applicable'],
+      first.golden.filter(isExpressed).map((row) => [
+        row.op,
+        ...ran.map(({ golden }) => goldenCell(golden.find(({ op }) => op === row.op))),
+        Object.entries(row.notApplicable)
+          .map(([reason, count]) => `${count}: ${reason}`)
+          .join('; '),
+      ]),
+    ),
+    '',
+    `No kernel of ours computes these (${without.reduce((sum, row) => sum + counted(row), 0)} cases): ` +
+      `${without.map(({ op }) => op).join(', ')}.`,
+  ];
+}
+
+const goldenCell = (row: GoldenRow | undefined): string => {
+  if (row === undefined) return 'not run';
+  return row.failed.length > 0 ? `**${row.failed.length} failed**, ${row.passed}` : String(row.passed);
+};
+
 function problemsOf(classes: readonly ClassReport[]): string[] {
   const lines = classes.flatMap(({ name, rows }) =>
     rows.flatMap(({ kernel, variant, problems }) =>
       problems.map((problem) => `- ${name}: ${[kernel, variant].filter(Boolean).join(' ')}: ${oneLine(problem)}`),
     ),
   );
-  return lines.length === 0 ? [] : ['', '## What failed', '', ...lines];
+  const golden = classes.flatMap(({ name, golden: rows }) =>
+    rows.flatMap(({ failed }) => failed.map((problem) => `- ${name}: ONNX: ${oneLine(problem)}`)),
+  );
+  return lines.length + golden.length === 0 ? [] : ['', '## What failed', '', ...lines, ...golden];
 }
 
 const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').replaceAll('|', '/').slice(0, 300);

@@ -1,10 +1,11 @@
 /**
  * `npm run conformance`: every kernel against its truth on each device class that this machine has. Writes the matrix to
  * `docs/conformance.md` and the figures to `bench/results/conformance/`; with `--json` it writes no file and prints them.
- * `--classes firefox,dawn`, `--seeds 1,2` and `--only matmul` choose; a run of a choice writes no document either.
+ * `--classes firefox,dawn`, `--seeds 1,2`, `--only matmul` and `--no-onnx` choose; a run of a choice prints its document.
+ * ONNX's own cases run too where their file lies beside the repository.
  */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -22,6 +23,9 @@ import {
 import { dawnWord, runDawn, serveDawn } from './dawn.ts';
 import { conformanceDocument, type Conformance } from './matrix.ts';
 
+/** ONNX's own cases, which are no part of this repository. */
+const goldenFile = join(root, '..', 'shared', 'data', 'golden', 'onnx_node_golden.jsonl');
+
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);
 
 function optionsOf(words: readonly string[]) {
@@ -32,6 +36,7 @@ function optionsOf(words: readonly string[]) {
       seeds: { type: 'string', default: '1,2' },
       only: { type: 'string', default: '' },
       json: { type: 'boolean', default: false },
+      'no-onnx': { type: 'boolean', default: false },
     },
   });
   const seeds = values.seeds.split(',').map(Number);
@@ -43,7 +48,9 @@ function optionsOf(words: readonly string[]) {
     if (name === undefined) throw new UsageError(`--classes ${text}: the classes are ${classNames.join(', ')}`);
     return name;
   });
-  return { classes, seeds, only: values.only, json: values.json };
+  const cases =
+    values['no-onnx'] || values.only !== '' || !existsSync(goldenFile) ? undefined : readFileSync(goldenFile, 'utf8');
+  return { classes, seeds, only: values.only, json: values.json, ...(cases === undefined ? {} : { cases }) };
 }
 
 class UsageError extends Error {}
@@ -55,12 +62,12 @@ const runners: Readonly<Record<ClassName, (options: RunOptions) => Promise<Class
 };
 
 async function main(words: readonly string[]): Promise<number> {
-  const { classes: wanted, seeds, only, json } = optionsOf(words);
+  const { classes: wanted, json, ...chosen } = optionsOf(words);
   const classes: ClassReport[] = [];
   const missing: ClassMissing[] = [];
   for (const name of wanted) {
     try {
-      classes.push(await runners[name]({ seeds, only, tell }));
+      classes.push(await runners[name]({ ...chosen, tell }));
     } catch (error) {
       if (!(error instanceof MissingError)) throw error;
       missing.push({ name, why: error.message });
@@ -75,8 +82,10 @@ async function main(words: readonly string[]): Promise<number> {
     missing,
   };
   if (json) process.stdout.write(`${JSON.stringify(conformance)}\n`);
-  else write(conformance, wanted.length === classNames.length && only === '');
-  return classes.some(({ rows }) => rows.some(({ failed }) => failed > 0)) ? 1 : 0;
+  else write(conformance, wanted.length === classNames.length && chosen.only === '');
+  const isWrong = ({ rows, golden }: ClassReport): boolean =>
+    rows.some(({ failed }) => failed > 0) || golden.some(({ failed }) => failed.length > 0);
+  return classes.some(isWrong) ? 1 : 0;
 }
 
 function write(conformance: Conformance, whole: boolean): void {

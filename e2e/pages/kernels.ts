@@ -7,6 +7,7 @@ import { exactDigests, exactDigestsExpected } from '../../src/models/exact-diges
 import { conformanceRows, kernelNames } from './conformance-rows.ts';
 import { failedWith, rowsThatDependOnTheBatch } from './kernel-checks.ts';
 import type { Miscompile } from './miscompiles.ts';
+import { goldenRows, parseGolden } from './onnx-golden.ts';
 
 // Kept, so that a refusal reaches the test that asks and not the page's console.
 const opened = openDevice(navigator.gpu);
@@ -18,6 +19,7 @@ const kernelsUnderTest = {
   kernelNames,
   conformanceRows: async (seed: number, kernel: string) => conformanceRows((await opened).device, seed, kernel),
   selfTest: async (seed: number) => selfTest((await opened).device, { seed }),
+  goldenRows: async (text: string) => goldenRows(parseGolden(text), (await opened).device),
   failedWith: async (wrong: Miscompile) => failedWith((await opened).device, wrong),
   rowsThatDependOnTheBatch: async () => rowsThatDependOnTheBatch((await opened).device),
   exactDigests: async () => ({

@@ -33,8 +33,10 @@ export function formOf(golden: Golden): Form | string {
   const form = forms[golden.op];
   if (form !== undefined) return form(golden);
   if (shapeOnly.has(golden.op)) return 'only the shape changes, and a tensor here is a buffer without one';
-  return 'no kernel of ours computes it';
+  return noKernel;
 }
+
+export const noKernel = 'no kernel of ours computes it';
 
 const shapeOnly = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity']);
 

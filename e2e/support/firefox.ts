@@ -16,6 +16,8 @@ export interface RunningFirefox {
   close(): Promise<void>;
 }
 
+/** A loaded machine with two cores takes a minute. */
+const startMsMax = 120_000;
 /** Long enough for the kernels of a whole operation on a software adapter. */
 const answerMsMax = 600_000;
 
@@ -39,13 +41,20 @@ export async function launchFirefox(
   const found = findFirefox();
   if ('why' in found) return found;
   const { launch } = await import('puppeteer-core');
-  const browser = await launch({
-    browser: 'firefox',
-    executablePath: found.path,
-    headless: options.headless ?? true,
-    protocolTimeout: answerMsMax,
-    extraPrefsFirefox: { ...preferences },
-  });
+  let browser: Browser;
+  try {
+    browser = await launch({
+      browser: 'firefox',
+      executablePath: found.path,
+      headless: options.headless ?? true,
+      timeout: startMsMax,
+      protocolTimeout: answerMsMax,
+      extraPrefsFirefox: { ...preferences },
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    return { why: `Firefox ${found.version} does not start: ${reason}` };
+  }
   return {
     browser,
     version: found.version,
