@@ -44,3 +44,12 @@ export const variantsOf = (tuner: {
     .dropped()
     .map(({ family, bucket, variant, problem }) => `${family} (${bucket}): ${variant} is wrong: ${problem}`),
 ];
+
+export const percent = (fraction: number): string => `${(100 * fraction).toFixed(0)} %`;
+
+/** A file name made of the adapter's. */
+export const fileNameOf = (adapter: string): string =>
+  adapter
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '') || 'unknown';

@@ -4,10 +4,16 @@
  */
 
 import { cpus } from 'node:os';
+import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { raceInBrowser } from './browser-run.ts';
+import { kernelReport, writeKernels } from './kernel-report.ts';
 import { problems } from './kernels/problem.ts';
 import { measure, type MeasuredCase } from './measure.ts';
+import { root } from '../src/node/prepare.mjs';
+import { benchNative, nativeProblems } from './native.ts';
+import { packNative } from './native-pack.ts';
+import { nativeDocument, writeNative } from './native-report.ts';
 import { reportOf, sentenceOf } from './report.ts';
 import { wireCases } from './wire.ts';
 
@@ -24,7 +30,13 @@ interface Settings {
   readonly json: boolean;
   readonly peers: boolean;
   readonly browser: (typeof browsers)[number];
-  readonly cases: readonly string[];
+  /** Undefined: all that suit. */
+  readonly cases: readonly string[] | undefined;
+  readonly native: boolean;
+  readonly gpu: string | undefined;
+  /** Where to make a folder for machines without a network, instead of running. */
+  readonly pack: string | undefined;
+  readonly target: string;
 }
 
 function settingsOf(): Settings {
@@ -35,18 +47,28 @@ function settingsOf(): Settings {
       json: { type: 'boolean', default: false },
       peers: { type: 'boolean', default: false },
       browser: { type: 'string', default: 'chromium' },
-      case: { type: 'string', default: Object.keys(problems).join(',') },
+      case: { type: 'string' },
+      native: { type: 'boolean', default: false },
+      gpu: { type: 'string' },
+      pack: { type: 'string' },
+      target: { type: 'string', default: `${process.platform}-${process.arch}` },
     },
   });
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) {
     throw new UsageError(`--rounds ${values.rounds}: give a whole number above 0`);
   }
-  const cases = values.case.split(',');
-  for (const name of cases) {
-    if (!(name in problems)) {
-      throw new UsageError(`--case ${name}: no such case; the cases are ${Object.keys(problems).join(', ')}`);
-    }
+  const known = Object.keys(values.native ? nativeProblems : problems);
+  const cases = values.case?.split(',');
+  const unknown = cases?.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new UsageError(`--case ${unknown}: no such case; the cases are ${known.join(', ')}`);
+  }
+  if (values.native && values.peers) {
+    throw new UsageError('--peers: the other libraries run in browsers; leave --native out');
+  }
+  for (const name of ['gpu', 'pack'] as const) {
+    if (!values.native && values[name] !== undefined) throw new UsageError(`--${name}: works with --native; add it`);
   }
   return {
     suites: values.suite.split(',').map((name) => oneOf(suites, name, '--suite', 'suite')),
@@ -55,6 +77,10 @@ function settingsOf(): Settings {
     peers: values.peers,
     browser: oneOf(browsers, values.browser, '--browser', 'browser'),
     cases,
+    native: values.native,
+    gpu: values.gpu,
+    pack: values.pack,
+    target: values.target,
   };
 }
 
@@ -72,6 +98,7 @@ const say = (line: string): void => {
 
 async function main(): Promise<number> {
   const settings = settingsOf();
+  if (settings.native) return native(settings);
   const machine = `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Node ${process.versions.node}`;
   const wire: MeasuredCase[] = [];
   if (settings.suites.includes('wire')) {
@@ -81,15 +108,32 @@ async function main(): Promise<number> {
     }
   }
   const kernels = settings.suites.includes('kernels')
-    ? await raceInBrowser({ ...settings, problems: settings.cases, say })
+    ? await raceInBrowser({ ...settings, problems: settings.cases ?? Object.keys(problems), say })
     : undefined;
   const cases = [...wire, ...(kernels?.cases ?? [])];
+  // A choice of cases, or ours alone, is no comparison to keep.
+  if (kernels !== undefined && settings.peers && settings.cases === undefined) {
+    const folder = join(root, 'bench', 'results', 'kernels');
+    for (const path of writeKernels(machine, settings.rounds, kernels, folder)) say(`wrote ${relative(root, path)}`);
+  }
   if (settings.json) {
-    const where =
-      kernels === undefined ? {} : { adapter: kernels.adapter, browser: kernels.browser, ceilings: kernels.ceilings };
+    const where = kernels === undefined ? {} : kernelReport(machine, kernels);
     process.stdout.write(`${JSON.stringify({ machine, ...where, cases: cases.map(reportOf) })}\n`);
   } else process.stdout.write([machine, ...cases.map(sentenceOf), ''].join('\n'));
   return Object.keys(kernels?.broken ?? {}).length === 0 ? 0 : 1;
+}
+
+async function native({ pack, target, json, ...options }: Settings): Promise<number> {
+  if (pack !== undefined) {
+    await packNative(resolve(pack), target);
+    say(`${pack}: copy it to the machine with the GPU and run \`node bench.mjs\` in it`);
+    return 0;
+  }
+  const report = await benchNative({ ...options, say });
+  for (const path of writeNative(report, join(root, 'bench', 'results', 'native')))
+    say(`wrote ${relative(root, path)}`);
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : nativeDocument(report));
+  return Object.keys(report.broken).length === 0 && report.exact.equal ? 0 : 1;
 }
 
 try {

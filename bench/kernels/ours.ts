@@ -12,6 +12,7 @@ import { packQ4_0 } from '../../src/kernels/quant-blocks.ts';
 import { quantMatvecDispatch } from '../../src/kernels/quant-matvec.ts';
 import { softmaxDispatch } from '../../src/kernels/softmax.ts';
 import { at } from '../../src/kernels/truth.ts';
+import type { Choices, Family } from '../../src/kernels/variants.ts';
 import { createTrainer } from '../../src/learning/trainer.ts';
 import { blockSize, type Operation, type Problem, type Q4Matvec, type Train } from './problem.ts';
 import type { Library, Work } from './work.ts';
@@ -19,24 +20,31 @@ import type { Library, Work } from './work.ts';
 /** What of a tuned device is raced. */
 export interface Raced {
   readonly device: Device;
-  /** As `Tuner.tuneNext`; left out, the safe variants run. */
-  readonly tuneNext?: (gpuMsMax: number) => Promise<boolean>;
+  readonly tuner: Choices & { tune(family: Family, bucket: string): Promise<unknown> };
 }
 
-export const oursOn = ({ device, tuneNext }: Raced): Library => ({
+export const oursOn = ({ device, tuner }: Raced): Library => ({
   name: 'ours',
   prepare: async ({ operation }: Problem) => {
-    const open = async (): Promise<Work | undefined> =>
-      operation.kind === 'train' ? trainWork(device, operation) : kernelWork(device, operation);
-    if (tuneNext === undefined) return open();
-    // Laying out a problem asks for its variants, which is the tuner's wish list; their winners are known the second time.
-    (await open())?.close();
-    while (await tuneNext(1_000));
+    const asked: [Family, string][] = [];
+    const choices: Choices = {
+      variantOf: (family, bucket) => {
+        asked.push([family, bucket]);
+        return tuner.variantOf(family, bucket);
+      },
+    };
+    const open = (): Promise<Work> =>
+      operation.kind === 'train'
+        ? trainWork({ ...device, choices }, operation)
+        : kernelWork({ ...device, choices }, operation);
+    // Laying out a problem asks which variants to run; they are tuned as a volunteer's idle time would, and then known.
+    (await open()).close();
+    for (const [family, bucket] of asked) await tuner.tune(family, bucket);
     return open();
   },
 });
 
-async function kernelWork(device: Device, operation: Exclude<Operation, Train>): Promise<Work | undefined> {
+async function kernelWork(device: Device, operation: Exclude<Operation, Train>): Promise<Work> {
   const memory = createMemory(device);
   const spoil = memory.put('spoil', Float32Array.of(NaN));
   const { dispatches, output } = dispatchesOf(operation, memory);

@@ -3,9 +3,9 @@
  * value. Ours and every peer get the same arrays; how a contender stores and computes them is its own matter.
  */
 
-import { createRandom } from '../../src/core/prng.ts';
+import { createRandom, type Random } from '../../src/core/prng.ts';
 import { normals, type Tolerance } from '../../src/kernels/test-case.ts';
-import { initialParameters, hiddenOfWidth } from '../../src/models/llama-parameters.ts';
+import { hiddenOfWidth, initialParameters, llamaLayout } from '../../src/models/llama-parameters.ts';
 import type { ModelConfig, Optimizer } from '../../src/protocol/manifest.ts';
 import type { Case } from '../measure.ts';
 
@@ -76,7 +76,19 @@ export interface Problem extends Pick<Case, 'name' | 'unit' | 'better' | 'scale'
   readonly operation: Operation;
   /** What one run does: operations, bytes, or 1 where the value is a time. */
   readonly work: number;
+  /** What bounds it at best, and how much of that a run takes: floating-point operations, or bytes moved. */
+  readonly bound: { readonly of: 'flops' | 'bytes'; readonly amount: number };
   readonly tolerance: Tolerance;
+}
+
+/** The part of the adapter's ceiling that a measured value reaches. */
+export function fractionOf(
+  { better, scale, work, bound }: Problem,
+  value: number,
+  ceilings: { readonly fmaGflops: number; readonly copyGBs: number },
+): number {
+  const seconds = better === 'higher' ? work / (value * scale) : value * scale * work;
+  return bound.amount / seconds / 1e9 / (bound.of === 'flops' ? ceilings.fmaGflops : ceilings.copyGBs);
 }
 
 /** Steps whose losses are compared with the truth before anything is timed. */
@@ -85,6 +97,17 @@ export const checkedSteps = 3;
 export const blockSize = 32;
 
 const seed = 20261122;
+
+/**
+ * Normal values. Of a large tensor only so many are drawn; then they come again, further along each time, as drawing
+ * millions would take longer than the benchmark.
+ */
+function noise(random: Random, count: number, spread = 1): Float32Array {
+  const drawn = normals(random, Math.min(count, 65_521), spread);
+  const values = new Float32Array(count);
+  for (let index = 0; index < count; index++) values[index] = drawn[index % drawn.length] ?? 0;
+  return values;
+}
 
 const milliseconds = { unit: 'ms', better: 'lower', scale: 1e-3, work: 1 } as const;
 
@@ -96,13 +119,14 @@ export function matmulProblem(size: number): Problem {
     better: 'higher',
     scale: 1e9,
     work: 2 * size ** 3,
+    bound: { of: 'flops', amount: 2 * size ** 3 },
     operation: {
       kind: 'matmul',
       rows: size,
       columns: size,
       inner: size,
-      left: normals(random, size * size),
-      right: normals(random, size * size),
+      left: noise(random, size * size),
+      right: noise(random, size * size),
     },
     tolerance: {
       absolute: 6e-7 * size,
@@ -120,11 +144,12 @@ export function matvecProblem(size: number): Problem {
     better: 'higher',
     scale: 1e9,
     work: size * size * 4,
+    bound: { of: 'bytes', amount: size * size * 4 },
     operation: {
       kind: 'matvec',
       rows: size,
       inner: size,
-      weights: normals(random, size * size),
+      weights: noise(random, size * size),
       vector: normals(random, size),
     },
     tolerance: {
@@ -143,6 +168,8 @@ export function q4MatvecProblem(size: number): Problem {
   return {
     name: `q4matvec${size}`,
     ...milliseconds,
+    // Half a byte a weight, and two bytes of scale for a block.
+    bound: { of: 'bytes', amount: size * size * (0.5 + 2 / blockSize) },
     operation: { kind: 'q4matvec', rows: size, inner: size, quants, scales, vector: normals(random, size) },
     tolerance: {
       absolute: 4e-7 * size,
@@ -157,7 +184,8 @@ export function softmaxProblem(size: number): Problem {
   return {
     name: `softmax${size}`,
     ...milliseconds,
-    operation: { kind: 'softmax', rows: size, width: size, input: normals(random, size * size, 3) },
+    bound: { of: 'bytes', amount: 8 * size * size },
+    operation: { kind: 'softmax', rows: size, width: size, input: noise(random, size * size, 3) },
     tolerance: { absolute: 1e-7, relative: 2e-4, reason: 'WGSL lets exp be (3 + 2 |x|) units off in the last place' },
   };
 }
@@ -167,11 +195,12 @@ export function layerNormProblem(size: number): Problem {
   return {
     name: `layernorm${size}`,
     ...milliseconds,
+    bound: { of: 'bytes', amount: 8 * size * size },
     operation: {
       kind: 'layernorm',
       rows: size,
       width: size,
-      input: normals(random, size * size),
+      input: noise(random, size * size),
       gain: normals(random, size),
       bias: normals(random, size),
       epsilon: 1e-5,
@@ -180,23 +209,34 @@ export function layerNormProblem(size: number): Problem {
   };
 }
 
-export function gptStepProblem(): Problem {
+/** Layers, width, heads, tokens of a sequence, sequences. */
+export function trainProblem(
+  name: string,
+  {
+    layers,
+    width,
+    heads,
+    context,
+    batch,
+  }: Pick<ModelConfig, 'layers' | 'width' | 'heads' | 'context'> & { readonly batch: number },
+): Problem {
   const config: ModelConfig = {
     architecture: 'llama',
-    layers: 2,
-    width: 128,
-    hidden: hiddenOfWidth(128),
-    heads: 4,
-    keyValueHeads: 4,
+    layers,
+    width,
+    hidden: hiddenOfWidth(width),
+    heads,
+    keyValueHeads: heads,
     vocabulary: 256,
-    context: 64,
+    context,
     ropeTheta: 10_000,
     normEpsilon: 1e-5,
   };
-  const batch = 2;
+  const tokenCount = batch * context;
+  // Each parameter is multiplied and added once forward and twice backward for each token; attention's scores and values too.
+  const flops = 6 * tokenCount * (llamaLayout(config).elements + layers * context * width);
   const random = createRandom(seed, 5);
-  const tokens = (): Uint32Array =>
-    Uint32Array.from({ length: batch * config.context }, () => random.below(config.vocabulary));
+  const tokens = (): Uint32Array => Uint32Array.from({ length: tokenCount }, () => random.below(config.vocabulary));
   const optimizer: Optimizer = {
     name: 'adamw',
     learningRate: 1e-3,
@@ -209,8 +249,9 @@ export function gptStepProblem(): Problem {
     schedule: 'constant',
   };
   return {
-    name: 'gptstep',
+    name,
     ...milliseconds,
+    bound: { of: 'flops', amount: flops },
     operation: {
       kind: 'train',
       config,
@@ -224,8 +265,14 @@ export function gptStepProblem(): Problem {
   };
 }
 
-/** By name, those of the comparison with other libraries; made when they are wanted, as inputs take megabytes. */
-export const problems: Readonly<Record<string, () => Problem>> = {
+export const gptStepProblem = (): Problem =>
+  trainProblem('gptstep', { layers: 2, width: 128, heads: 4, context: 64, batch: 2 });
+
+/** Made when they are wanted, as inputs take megabytes. */
+export type Problems = Readonly<Record<string, () => Problem>>;
+
+/** Those of the comparison with other libraries. */
+export const problems: Problems = {
   matmul512: () => matmulProblem(512),
   matmul1024: () => matmulProblem(1024),
   matvec2048: () => matvecProblem(2048),
@@ -233,4 +280,15 @@ export const problems: Readonly<Record<string, () => Problem>> = {
   softmax1024: () => softmaxProblem(1024),
   layernorm1024: () => layerNormProblem(1024),
   gptstep: gptStepProblem,
+};
+
+/** Beside those, what a GPU needs to show what it can do. */
+export const largeProblems: Problems = {
+  matmul2048: () => matmulProblem(2048),
+  matmul4096: () => matmulProblem(4096),
+  matvec8192: () => matvecProblem(8192),
+  q4matvec8192: () => q4MatvecProblem(8192),
+  softmax8192: () => softmaxProblem(8192),
+  layernorm8192: () => layerNormProblem(8192),
+  trainstep: () => trainProblem('trainstep', { layers: 4, width: 512, heads: 8, context: 256, batch: 8 }),
 };

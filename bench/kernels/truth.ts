@@ -16,7 +16,10 @@ export interface Truth {
 /** Products of more rows than this are held against the truth on as many, spread over the matrix, the last one too. */
 const rowsMax = 48;
 
-export function truthOf({ operation }: Problem): Truth {
+/** A CPU would take minutes for larger steps; those are held against other contenders alone. */
+const trainingFlopsMax = 1e10;
+
+export function truthOf({ operation, bound }: Problem): Truth {
   switch (operation.kind) {
     case 'matmul':
       return byRows(operation.rows, operation.columns, matmulRow(operation));
@@ -48,6 +51,7 @@ export function truthOf({ operation }: Problem): Truth {
       });
     }
     case 'train': {
+      if (bound.amount > trainingFlopsMax) return { indices: [], values: [] };
       const values = trainingLosses(operation);
       return { indices: values.map((_, index) => index), values };
     }

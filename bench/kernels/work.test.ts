@@ -11,6 +11,7 @@ const problem: Problem = {
   better: 'lower',
   scale: 1e-3,
   work: 1,
+  bound: { of: 'flops', amount: 16 },
   operation: {
     kind: 'matmul',
     rows: 2,
