@@ -3,6 +3,7 @@ import { concat, utf8, type Bytes } from '../core/bytes.ts';
 import { sha256 } from '../core/hash.ts';
 import type { AccountId, Digest } from '../core/ids.ts';
 import { chunkBytesMax } from '../core/limits.ts';
+import { safePins } from '../kernels/families.ts';
 import { expectInput, InputError } from '../core/result.ts';
 import { parseJobFile, parseReduceFile, type ShaderJobInput } from '../protocol/job-file.ts';
 import { decodeManifest } from '../protocol/manifest.ts';
@@ -317,6 +318,11 @@ describe('a prepared generation', () => {
     expect(manifest.generate).toMatchObject({ samples: 20, samplesPerUnit: 8, seed: 5, temperature: 0.8 });
     const one = await prepareGenerateJob(source, {}, options);
     expect(one.manifest).toMatchObject({ units: 1, generate: { samplesPerUnit: 1 } });
+    // One result agrees with itself; two are compared bit for bit and must be summed in one order.
+    expect(one.manifest.generate.variants).toBeUndefined();
+    const two = await prepareGenerateJob(source, { verify: { replicas: 2 } }, options);
+    expect(two.manifest.generate.variants).toEqual(safePins());
+    expect(Object.keys(safePins()).length).toBeGreaterThan(0);
   });
 
   test('without a prompt, or with an option that nobody knows, is refused', async () => {

@@ -8,6 +8,7 @@ import { concatAll, copyBytes, utf8, fromUtf8, type Bytes } from '../core/bytes.
 import { chunkBytesMax } from '../core/limits.ts';
 import { jobOfManifest, type AccountId, type Digest, type JobId } from '../core/ids.ts';
 import { InputError, expectInput, type Result } from '../core/result.ts';
+import type { Pins } from '../kernels/variants.ts';
 import type { Artifact } from '../protocol/artifact.ts';
 import {
   countUnits,
@@ -271,10 +272,14 @@ export async function prepareGenerateJob(
       stopTokens: [...source.stopTokens],
       samplesPerUnit: perUnit,
       ...sampling,
+      ...(verify.replicas > 1 ? { variants: await safePins() } : {}),
     },
   };
   return seal(manifest, cutter, options);
 }
+
+/** Results that are compared bit for bit must be summed in one order. Loaded late: the kernels' shaders come with it. */
+const safePins = async (): Promise<Pins> => (await import('../kernels/families.ts')).safePins();
 
 /** One output buffer of a unit. */
 export interface UnitOutput {

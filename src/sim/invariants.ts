@@ -12,7 +12,7 @@ import type { PoolFact } from '../swarm/pool.ts';
 import { judge, newStanding, type Standing } from '../swarm/reputation.ts';
 import type { FactRecord } from '../swarm/step.ts';
 import type { TrainFact } from '../swarm/training.ts';
-import type { UnitsFact } from '../swarm/units.ts';
+import type { UnitsFact } from '../swarm/units-record.ts';
 
 interface SeenAttempt {
   readonly account: AccountId;

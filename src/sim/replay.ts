@@ -11,7 +11,7 @@ import {
   type TrainFact,
   type TrainRecord,
 } from '../swarm/training.ts';
-import { applyUnitsFact, newUnitsRecord, restoreUnitsRecord, type UnitsFact } from '../swarm/units.ts';
+import { applyUnitsFact, newUnitsRecord, restoreUnitsRecord, type UnitsFact } from '../swarm/units-record.ts';
 import type { JobRecord } from '../swarm/coordinator.ts';
 
 export class Replay {

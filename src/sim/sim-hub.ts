@@ -13,7 +13,7 @@ import { jobOfManifest } from '../core/ids.ts';
 import { createHub, restoreHub, type HubMachine, type HubOptions } from '../swarm/hub.ts';
 import type { HubEffect, HubInput, HubStep, FactRecord } from '../swarm/step.ts';
 import type { PoolFact } from '../swarm/pool.ts';
-import type { UnitsFact } from '../swarm/units.ts';
+import type { UnitsFact } from '../swarm/units-record.ts';
 import { traceLine } from './trace.ts';
 import { Invariants, type InvariantOptions } from './invariants.ts';
 import { Replay } from './replay.ts';

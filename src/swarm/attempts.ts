@@ -15,6 +15,8 @@ export interface Attempt {
   readonly account: AccountId;
   readonly block: string;
   readonly deviceClass: string;
+  /** Told where results are compared bit for bit. */
+  readonly numericClass?: string;
   /** `done`: a result that counts; `dropped`: one that no longer does; then what the quorum found. */
   state: 'open' | EndReason | 'done' | 'dropped' | 'agreed' | 'disagreed';
   digest?: Digest;
@@ -42,6 +44,7 @@ export type AttemptFact =
       readonly account: AccountId;
       readonly block: string;
       readonly deviceClass: string;
+      readonly numericClass?: string;
       /** `[unit, attempt]` */
       readonly units: readonly (readonly [number, number])[];
     }
@@ -84,10 +87,11 @@ export const attemptAt = (table: UnitTable, unit: number, attempt: number): Atte
 export function applyAttemptFact(table: UnitTable, fact: AttemptFact): void {
   switch (fact.type) {
     case 'leased': {
-      const { peer, account, block, deviceClass } = fact;
+      const { peer, account, block, deviceClass, numericClass } = fact;
+      const told = numericClass === undefined ? {} : { numericClass };
       for (const [unit] of fact.units) {
         const record = (table.units[unit] ??= newUnit());
-        record.attempts.push({ peer, account, block, deviceClass, state: 'open' });
+        record.attempts.push({ peer, account, block, deviceClass, ...told, state: 'open' });
       }
       return;
     }
@@ -129,5 +133,7 @@ export const mayReturn = (attempt: Attempt): boolean =>
   attempt.state === 'released';
 
 /** Tabs of one machine or house share an address block; only where it is known and not this machine's own does it count. */
-export const isSharedBlock = (a: string, b: string): boolean =>
-  a === b && a !== 'unknown' && a !== '::1' && !a.startsWith('127.') && !a.startsWith('::1/');
+export const isSharedBlock = (a: string, b: string): boolean => a === b && isTellingBlock(a);
+
+export const isTellingBlock = (block: string): boolean =>
+  block !== 'unknown' && block !== '::1' && !block.startsWith('127.') && !block.startsWith('::1/');

@@ -76,6 +76,8 @@ export interface JobContext {
   stateChanged(coordinator: Coordinator, urgent: boolean): void;
   /** Volunteers that wait for work. */
   idleMembers(): Iterable<Member>;
+  /** Everybody who is connected. */
+  members(): Iterable<Member>;
 }
 
 export abstract class Coordinator {
@@ -268,6 +270,7 @@ export abstract class Coordinator {
       account: member.account,
       block: member.block,
       deviceClass: member.device?.deviceClass ?? '',
+      ...this.toldOf(member),
       units: pairs,
     });
     if (isFirst) this.context.stateChanged(this, true);
@@ -351,7 +354,17 @@ export abstract class Coordinator {
   protected mayJoin(unit: number, own: number, member: Member): boolean {
     if (!this.isActive || !this.isUseful(unit, own)) return false;
     const record = this.record.table.units[unit];
-    return record === undefined || record === null || !isTaken(record, member.account, member.block, own);
+    return record === undefined || record === null || !this.isClosed(record, member, own);
+  }
+
+  /** Whether the unit's other attempts leave no place for this volunteer. */
+  protected isClosed(unit: Unit, member: Member, own: number): boolean {
+    return isTaken(unit, member.account, member.block, own);
+  }
+
+  /** What a lease's fact tells of the volunteer beside its device class. */
+  protected toldOf(_member: Member): { readonly numericClass?: string } {
+    return {};
   }
 
   /** Forgets a volunteer's speed: it no longer counts in what the rest of the job will take. */

@@ -373,6 +373,7 @@ class Hub implements HubMachine {
         this.watchers.stateChanged(coordinator.job, urgent);
       },
       idleMembers: () => this.dealing.waiting(),
+      members: () => this.members.all(),
     };
   }
 }

@@ -10,7 +10,8 @@ import type { Coordinator, JobContext } from './coordinator.ts';
 import { TrainingCoordinator } from './training.ts';
 import { checkTraining } from './training-manifest.ts';
 import { newTrainRecord, restoreTrainRecord } from './training-record.ts';
-import { newUnitsRecord, restoreUnitsRecord, UnitsCoordinator } from './units.ts';
+import { newUnitsRecord, restoreUnitsRecord } from './units-record.ts';
+import { UnitsCoordinator } from './units.ts';
 
 /** Why this job is not taken, or undefined. */
 export function objectionTo(

@@ -55,10 +55,14 @@ export class TestHub {
   }
 
   /** A volunteer that is there and asks for work. */
-  join(name: string, options: { account?: string; block?: string; slots?: number; bindingBytes?: number } = {}): this {
+  join(
+    name: string,
+    options: { account?: string; block?: string; slots?: number; bindingBytes?: number; numericClass?: string } = {},
+  ): this {
     this.connect(name, options);
     const bindingBytesMax = options.bindingBytes ?? device.bindingBytesMax;
-    this.say(name, { type: 'ready', device: { ...device, bindingBytesMax }, speeds: {} });
+    const told = options.numericClass === undefined ? {} : { numericClass: options.numericClass };
+    this.say(name, { type: 'ready', device: { ...device, bindingBytesMax, ...told }, speeds: {} });
     return this.pull(name, options.slots ?? 1);
   }
 

@@ -6,74 +6,15 @@
 import type { AccountId, JobId } from '../core/ids.ts';
 import { leasesPerMessageMax } from '../core/limits.ts';
 import type { Json } from '../core/json.ts';
-import type { Manifest } from '../protocol/manifest.ts';
-import { attemptAt, newUnitTable, unitAt, type Unit, type UnitTable } from './attempts.ts';
+import type { JobState } from '../protocol/messages.ts';
+import { attemptAt, unitAt, type Attempt, type Unit, type UnitTable } from './attempts.ts';
 import { Deque } from './collections.ts';
-import {
-  applyJobFact,
-  Coordinator,
-  isTaken,
-  keyOf,
-  type JobContext,
-  type JobFact,
-  type JobRecord,
-  type OpenLease,
-} from './coordinator.ts';
+import { Coordinator, keyOf, type JobContext, type JobRecord, type OpenLease } from './coordinator.ts';
+import { comparesBits, NumericClasses, numericClassOf } from './numeric-classes.ts';
 import { queueEnd, structuredCopy, type Member } from './pool.ts';
 import { decideQuorum, type Agreement, type QuorumResult } from './quorum.ts';
 import { planBatch } from './scheduler.ts';
-
-export type UnitsFact =
-  | JobFact
-  | {
-      readonly type: 'compared';
-      readonly unit: number;
-      readonly a: number;
-      readonly b: number;
-      readonly agree: boolean;
-    }
-  | {
-      readonly type: 'accepted';
-      readonly unit: number;
-      readonly attempt: number;
-      readonly honest: readonly number[];
-      readonly dishonest: readonly number[];
-    };
-
-export const newUnitsRecord = (manifest: Manifest, signature: string): JobRecord => ({
-  manifest,
-  signature,
-  phase: 'waiting',
-  reason: null,
-  table: newUnitTable(manifest.units),
-});
-
-export function applyUnitsFact(record: JobRecord, fact: UnitsFact): void {
-  const { table } = record;
-  if (fact.type === 'compared') {
-    unitAt(table, fact.unit).compared.push([fact.a, fact.b, fact.agree]);
-  } else if (fact.type === 'accepted') {
-    const unit = unitAt(table, fact.unit);
-    unit.accepted = fact.attempt;
-    unit.compared = [];
-    for (const attempt of fact.honest) attemptAt(table, fact.unit, attempt).state = 'agreed';
-    for (const attempt of fact.dishonest) attemptAt(table, fact.unit, attempt).state = 'disagreed';
-    table.accepted++;
-    table.disagreements += fact.dishonest.length;
-  } else {
-    applyJobFact(record, fact);
-  }
-}
-
-export function restoreUnitsRecord(snapshot: Json | undefined, facts: readonly Json[]): JobRecord {
-  let record = snapshot === undefined ? undefined : (structuredCopy(snapshot) as JobRecord);
-  for (const fact of facts as readonly UnitsFact[]) {
-    if (fact.type === 'submitted') record = newUnitsRecord(fact.manifest, fact.signature);
-    else if (record !== undefined) applyUnitsFact(record, fact);
-  }
-  if (record === undefined) throw new TypeError('a job stream does not begin with its submission');
-  return record;
-}
+import { applyUnitsFact, type UnitsFact } from './units-record.ts';
 
 /** Units looked at for one volunteer before they go to the back of the queue. */
 const scanMax = 64;
@@ -105,6 +46,9 @@ export class UnitsCoordinator extends Coordinator {
   /** Leases that others may run too, the worst last; made anew by each tick. */
   private laggards: OpenLease[] = [];
   private readonly waitingSince = new Map<Member, number>();
+  /** Present where results are compared bit for bit. */
+  private readonly classes: NumericClasses | undefined;
+  private obstacle: string | undefined;
 
   constructor(job: JobId, context: JobContext, record: JobRecord) {
     super(job, context, record.manifest);
@@ -114,6 +58,9 @@ export class UnitsCoordinator extends Coordinator {
     this.out = new Uint8Array(record.manifest.units);
     this.queued = new Uint8Array(record.manifest.units);
     this.undealt = this.replicas * record.manifest.units;
+    if (comparesBits(record.manifest)) {
+      this.classes = new NumericClasses(this.replicas, context.members, (member) => this.canServe(member));
+    }
   }
 
   get table(): UnitTable {
@@ -122,6 +69,10 @@ export class UnitsCoordinator extends Coordinator {
 
   get hasWork(): boolean {
     return this.isActive && (this.undealt > 0 || this.laggards.length > 0);
+  }
+
+  override state(): JobState {
+    return this.isActive && this.obstacle !== undefined ? { ...super.state(), reason: this.obstacle } : super.state();
   }
 
   rebuild(restarted: boolean): void {
@@ -161,7 +112,7 @@ export class UnitsCoordinator extends Coordinator {
       waitedMs: this.waited(member, now),
     });
     if (count === 0) return 0;
-    const units = this.pick(member, count);
+    const units = this.pick(member, count, now);
     if (units.length === 0) return 0;
     this.waitingSince.delete(member);
     this.lend(member, units, now);
@@ -170,6 +121,7 @@ export class UnitsCoordinator extends Coordinator {
 
   tick(now: number): void {
     this.laggards = [];
+    if (this.isActive && this.classes !== undefined) this.tickClasses(this.classes, now);
     if (!this.isActive || this.undealt > 0) return;
     for (const lease of this.open.values()) {
       lease.expectedEnd = Math.max(lease.expectedEnd, now + (now - lease.leasedAt) / 8);
@@ -197,17 +149,18 @@ export class UnitsCoordinator extends Coordinator {
     const leases = [...this.open.values()].filter(({ member }) => member.account === account);
     this.revoke(leases);
     for (const lease of leases) this.end(lease, 'revoked', now);
-    for (const index of [...this.undecided]) {
-      const unit = unitAt(this.table, index);
-      for (const attempt of unit.results) {
-        const record = attemptAt(this.table, index, attempt);
-        if (record.account !== account || record.state !== 'done') continue;
-        this.note({ type: 'dropped', unit: index, attempt });
-        if (record.digest !== undefined) this.context.release(this.job, record.digest);
-        this.settlePeer(record.peer, index, attempt, false, 0);
-      }
-      this.decide(index, now);
+    for (const index of [...this.undecided]) this.dropResults(index, (record) => record.account === account, now);
+  }
+
+  private dropResults(index: number, isMeant: (attempt: Attempt) => boolean, now: number): void {
+    for (const attempt of unitAt(this.table, index).results) {
+      const record = attemptAt(this.table, index, attempt);
+      if (record.state !== 'done' || !isMeant(record)) continue;
+      this.note({ type: 'dropped', unit: index, attempt });
+      if (record.digest !== undefined) this.context.release(this.job, record.digest);
+      this.settlePeer(record.peer, index, attempt, false, 0);
     }
+    this.decide(index, now);
   }
 
   snapshot(): Json {
@@ -264,11 +217,12 @@ export class UnitsCoordinator extends Coordinator {
     return 0;
   }
 
-  private pick(member: Member, count: number): number[] {
+  private pick(member: Member, count: number, now: number): number[] {
     const units: number[] = [];
-    this.pickFrom(this.urgent, member, count, units);
-    this.pickFrom(this.partial, member, count, units);
-    while (units.length < count && this.fresh < this.table.units.length) {
+    const mayBegin = this.classes?.mayBegin(member, now) ?? true;
+    this.pickFrom(this.urgent, member, mayBegin, count, units);
+    this.pickFrom(this.partial, member, mayBegin, count, units);
+    while (mayBegin && units.length < count && this.fresh < this.table.units.length) {
       const unit = this.fresh++;
       // Units that a restart found under way are queued already.
       if (!this.needsMore(unit) || this.queued[unit] === 1) continue;
@@ -279,7 +233,7 @@ export class UnitsCoordinator extends Coordinator {
   }
 
   /** Takes eligible units from the front; those that are not for this volunteer keep their place, unless all are not. */
-  private pickFrom(queue: Deque<number>, member: Member, count: number, units: number[]): void {
+  private pickFrom(queue: Deque<number>, member: Member, mayBegin: boolean, count: number, units: number[]): void {
     const passed: number[] = [];
     if (queue.length > 1) queue.swapFront(this.context.random.below(Math.min(queue.length, shuffleMax)));
     const before = units.length;
@@ -289,7 +243,8 @@ export class UnitsCoordinator extends Coordinator {
       this.queued[unit] = 0;
       if (!this.needsMore(unit)) continue;
       const record = this.table.units[unit];
-      if (record && isTaken(record, member.account, member.block, 0)) passed.push(unit);
+      const isClosed = record ? this.isClosed(record, member, 0) : false;
+      if (isClosed || !(mayBegin || this.classes?.isBegun(record) === true)) passed.push(unit);
       else {
         this.take(unit, units);
         if (this.needsMore(unit)) passed.push(unit);
@@ -324,12 +279,30 @@ export class UnitsCoordinator extends Coordinator {
       }
       const unit = unitAt(this.table, lease.unit);
       if ((this.out[lease.unit] ?? 0) >= (this.wanted[lease.unit] ?? 0) + copiesMax) continue;
-      if (isTaken(unit, member.account, member.block, 0)) continue;
+      if (this.isClosed(unit, member, 0)) continue;
       this.setOut(lease.unit, (this.out[lease.unit] ?? 0) + 1);
       this.lend(member, [lease.unit], now);
       return 1;
     }
     return 0;
+  }
+
+  protected override isClosed(unit: Unit, member: Member, own: number): boolean {
+    return super.isClosed(unit, member, own) || this.classes?.isForeign(unit, member, own) === true;
+  }
+
+  protected override toldOf(member: Member): { readonly numericClass?: string } {
+    return this.classes === undefined ? {} : { numericClass: numericClassOf(member) };
+  }
+
+  /** Begins anew what a class that went away has left behind, and says why nothing can be finished. */
+  private tickClasses(classes: NumericClasses, now: number): void {
+    const begun = [...this.undecided].map((index) => [index, unitAt(this.table, index)] as const);
+    for (const index of classes.hopeless(begun, now)) this.dropResults(index, () => true, now);
+    const obstacle = this.undealt > 0 ? classes.obstacle() : undefined;
+    if (obstacle === this.obstacle) return;
+    this.obstacle = obstacle;
+    this.context.stateChanged(this, true);
   }
 
   private enqueue(unit: number, queue: Deque<number>): void {
