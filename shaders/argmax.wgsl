@@ -1,6 +1,6 @@
 // Index of the largest value of each row, the lowest among equals. One workgroup a row.
 
-override workgroup_size: u32 = 32;
+override workgroup_size: u32 = 64;
 
 struct Arguments {
   values_offset: u32,
@@ -52,7 +52,7 @@ fn main(
   places[lane] = best_place;
   workgroupBarrier();
   if (lane == 0u) {
-    for (var other = 1u; other < workgroup_size; other++) {
+    for (var other = 1u; other < min(workgroup_size, args.width); other++) {
       if (keys[other] > best_key || (keys[other] == best_key && places[other] < best_place)) {
         best_key = keys[other];
         best_place = places[other];

@@ -1,9 +1,9 @@
 // Draws the next token of each row with temperature, top-k and top-p. One workgroup a row, no sorting: what is kept is
-// "every logit above a threshold and the first `equal_kept` tokens equal to it"; both cuts search that threshold bit
-// by bit over `order_key`, counting or weighing what is at least it. `random_words` gives bare Philox words, for
-// checking.
+// "every logit above a threshold and the first `equal_kept` tokens equal to it"; both cuts search that threshold over
+// `order_key`, four bits a pass, counting or weighing the logits that agree with the bits found so far.
+// `random_words` gives bare Philox words, for checking.
 
-override workgroup_size: u32 = 32;
+override workgroup_size: u32 = 64;
 
 struct Arguments {
   logits_offset: u32,
@@ -76,43 +76,26 @@ fn random_words(@builtin(global_invocation_id) global: vec3u, @builtin(num_workg
   }
 }
 
-var<workgroup> partial: array<f32, workgroup_size>;
+// Sixteen sums of each lane, and their totals.
+var<workgroup> partial: array<array<vec4f, 4>, workgroup_size>;
+var<workgroup> totals: array<f32, 16>;
 
-// The sum over the workgroup, added in lane order by every lane.
-fn total(own: f32, lane: u32) -> f32 {
-  partial[lane] = own;
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var index = 0u; index < workgroup_size; index++) {
-    sum += partial[index];
-  }
-  workgroupBarrier();
-  return sum;
+// Lanes that have a token.
+fn lanes_used() -> u32 {
+  return min(workgroup_size, args.vocabulary);
 }
 
-var<workgroup> counts: array<u32, workgroup_size>;
-
-fn total_count(own: u32, lane: u32) -> u32 {
-  counts[lane] = own;
+// Sums what every lane put into `partial`, lane by lane.
+fn add_lanes(lane: u32) {
   workgroupBarrier();
-  var sum = 0u;
-  for (var index = 0u; index < workgroup_size; index++) {
-    sum += counts[index];
+  for (var place = lane; place < 16u; place += workgroup_size) {
+    var sum = 0.0;
+    for (var other = 0u; other < lanes_used(); other++) {
+      sum += partial[other][place / 4u][place % 4u];
+    }
+    totals[place] = sum;
   }
   workgroupBarrier();
-  return sum;
-}
-
-// The largest over the workgroup.
-fn largest(own: f32, lane: u32) -> f32 {
-  partial[lane] = own;
-  workgroupBarrier();
-  var found = partial[0];
-  for (var index = 1u; index < workgroup_size; index++) {
-    found = max(found, partial[index]);
-  }
-  workgroupBarrier();
-  return found;
 }
 
 // How likely a logit is at the temperature, relative to the largest.
@@ -121,28 +104,72 @@ fn weight_of(logit: f32, row_largest: f32) -> f32 {
   return exp((logit - row_largest) / select(1.0, args.temperature, args.temperature > 0.0));
 }
 
-fn count_at_least(threshold: u32, start: u32, lane: u32) -> u32 {
-  var count = 0u;
-  for (var token = lane; token < args.vocabulary; token += workgroup_size) {
-    count += select(0u, 1u, order_key(logits[start + token]) >= threshold);
-  }
-  return total_count(count, lane);
-}
-
-fn weight_at_least(threshold: u32, start: u32, row_largest: f32, lane: u32) -> f32 {
-  var sum = 0.0;
-  for (var token = lane; token < args.vocabulary; token += workgroup_size) {
-    let logit = logits[start + token];
-    if (order_key(logit) >= threshold) {
-      sum += weight_of(logit, row_largest);
-    }
-  }
-  return total(sum, lane);
-}
-
 // The float that has this key.
 fn key_value(key: u32) -> f32 {
   return bitcast<f32>(select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u));
+}
+
+struct Stretch {
+  above: f32,
+  equals: u32,
+}
+
+var<workgroup> stretches: array<Stretch, workgroup_size>;
+
+struct Cut {
+  threshold: u32,
+  // The count or weight of what is above it.
+  above: f32,
+}
+
+// The highest threshold such that the logits at or above it count (or weigh) at least what is wanted. Logits whose key
+// is below `lowest` are left out.
+fn search(start: u32, lane: u32, lowest: u32, wanted: f32, counting: bool, row_largest: f32) -> Cut {
+  var cut = Cut(0u, 0.0);
+  var done = false;
+  for (var pass_bits = 0u; pass_bits < 32u; pass_bits += 4u) {
+    let shift = 28u - pass_bits;
+    var sums0 = vec4f();
+    var sums1 = vec4f();
+    var sums2 = vec4f();
+    var sums3 = vec4f();
+    for (var token = select(lane, args.vocabulary, done); token < args.vocabulary; token += workgroup_size) {
+      let logit = logits[start + token];
+      let key = order_key(logit);
+      // Below 16 where the bits above agree with those found; then it is the next four bits.
+      let digit = (key ^ cut.threshold) >> shift;
+      if (digit < 16u && key >= lowest) {
+        var weight = 1.0;
+        if (!counting) {
+          weight = weight_of(logit, row_largest);
+        }
+        let digits = vec4u(digit);
+        sums0 += select(vec4f(), vec4f(weight), digits >= vec4u(0u, 1u, 2u, 3u));
+        sums1 += select(vec4f(), vec4f(weight), digits >= vec4u(4u, 5u, 6u, 7u));
+        sums2 += select(vec4f(), vec4f(weight), digits >= vec4u(8u, 9u, 10u, 11u));
+        sums3 += select(vec4f(), vec4f(weight), digits >= vec4u(12u, 13u, 14u, 15u));
+      }
+    }
+    partial[lane] = array<vec4f, 4>(sums0, sums1, sums2, sums3);
+    add_lanes(lane);
+    if (!done) {
+      var digit = 15u;
+      while (digit > 0u && cut.above + totals[digit] < wanted) {
+        digit--;
+      }
+      cut.threshold |= digit << shift;
+      // As many as were wanted: where among them the lowest lies does not matter.
+      if (counting && digit > 0u && cut.above + totals[digit] == wanted) {
+        done = true;
+        cut.threshold -= 1u;
+        cut.above = wanted;
+      } else if (digit < 15u) {
+        cut.above += totals[digit + 1u];
+      }
+    }
+    // The totals are read before the next pass writes them, as add_lanes begins with a barrier.
+  }
+  return cut;
 }
 
 @compute @workgroup_size(workgroup_size)
@@ -157,51 +184,65 @@ fn main(
   }
   let start = args.logits_offset + row * args.vocabulary;
   var own_largest = -3.0e38;
-  for (var token = lane; token < args.vocabulary; token += workgroup_size) {
-    own_largest = max(own_largest, logits[start + token]);
-  }
-  let row_largest = largest(own_largest, lane);
   var own_sum = 0.0;
   for (var token = lane; token < args.vocabulary; token += workgroup_size) {
-    own_sum += exp(logits[start + token] - row_largest);
+    let logit = logits[start + token];
+    if (logit > own_largest) {
+      own_sum *= exp(own_largest - logit);
+      own_largest = logit;
+    }
+    own_sum += exp(logit - own_largest);
   }
-  let log_total = log(total(own_sum, lane));
+  partial[lane][0] = vec4f(own_largest, own_sum, 0.0, 0.0);
+  workgroupBarrier();
+  var row_largest = own_largest;
+  for (var other = 0u; other < lanes_used(); other++) {
+    row_largest = max(row_largest, partial[other][0].x);
+  }
+  var row_sum = 0.0;
+  for (var other = 0u; other < lanes_used(); other++) {
+    row_sum += partial[other][0].y * exp(partial[other][0].x - row_largest);
+  }
+  let log_total = log(row_sum);
+  workgroupBarrier();
 
   // Kept: keys above `threshold`, and the first `equal_kept` tokens whose key equals it.
   var threshold = 0u;
   var equal_kept = 0u;
   let top_k = select(args.top_k, 1u, args.temperature <= 0.0);
-  if (top_k > 0u && top_k < args.vocabulary) {
-    for (var bit = 0u; bit < 32u; bit++) {
-      let candidate = threshold | (0x80000000u >> bit);
-      if (count_at_least(candidate, start, lane) >= top_k) {
-        threshold = candidate;
-      }
-    }
-    equal_kept = top_k - count_at_least(threshold + 1u, start, lane);
+  if (top_k == 1u) {
+    threshold = order_key(row_largest);
+    equal_kept = 1u;
+  } else if (top_k > 0u && top_k < args.vocabulary) {
+    let cut = search(start, lane, 0u, f32(top_k), true, row_largest);
+    threshold = cut.threshold;
+    equal_kept = top_k - u32(cut.above);
   }
   var equal_weight = weight_of(key_value(threshold), row_largest);
   equal_weight = select(0.0, equal_weight, equal_kept > 0u);
   if (args.top_p < 1.0 && args.temperature > 0.0) {
-    let kept_weight = weight_at_least(threshold + 1u, start, row_largest, lane) + f32(equal_kept) * equal_weight;
-    // Above nothing, so that top-p 0 still keeps the largest.
-    let wanted = max(args.top_p * kept_weight, 1.0e-30);
-    let lowest = threshold;
-    var higher = 0u;
-    for (var bit = 0u; bit < 32u; bit++) {
-      let candidate = higher | (0x80000000u >> bit);
-      // Down to the first cut's threshold everything that it keeps is at least the candidate.
-      let weight = weight_at_least(candidate, start, row_largest, lane);
-      if (candidate <= lowest || weight >= wanted) {
-        higher = candidate;
+    var sum = 0.0;
+    for (var token = lane; token < args.vocabulary; token += workgroup_size) {
+      let logit = logits[start + token];
+      if (order_key(logit) > threshold) {
+        sum += weight_of(logit, row_largest);
       }
     }
-    let above = weight_at_least(higher + 1u, start, row_largest, lane);
-    let each = weight_of(key_value(higher), row_largest);
-    let needed = max(1u, u32(clamp(ceil((wanted - above) / each), 0.0, 1.0e9)));
-    equal_kept = select(needed, min(needed, equal_kept), higher == lowest);
-    threshold = higher;
-    equal_weight = each;
+    partial[lane][0].x = sum;
+    add_lanes(lane);
+    let kept_weight = totals[0] + f32(equal_kept) * equal_weight;
+    // Above nothing, so that top-p 0 still keeps the largest.
+    let wanted = max(args.top_p * kept_weight, 1.0e-30);
+    let lowest = threshold + select(1u, 0u, equal_kept > 0u);
+    let cut = search(start, lane, lowest, wanted, false, row_largest);
+    // By rounding the search may miss what is wanted and end below; then the first cut stands.
+    if (cut.threshold >= lowest) {
+      let each = weight_of(key_value(cut.threshold), row_largest);
+      let needed = max(1u, u32(clamp(ceil((wanted - cut.above) / each), 0.0, 1.0e9)));
+      equal_kept = select(needed, min(needed, equal_kept), cut.threshold == threshold);
+      threshold = cut.threshold;
+      equal_weight = each;
+    }
   }
 
   // Every lane weighs a contiguous stretch of tokens; then the stretch that holds the draw is walked.
@@ -219,15 +260,14 @@ fn main(
       equal_count++;
     }
   }
-  partial[lane] = above_sum;
-  counts[lane] = equal_count;
+  stretches[lane] = Stretch(above_sum, equal_count);
   workgroupBarrier();
   var everything = 0.0;
   var equal_before = 0u;
-  for (var index = 0u; index < workgroup_size; index++) {
-    let equal_here = min(counts[index], equal_kept - min(equal_before, equal_kept));
-    everything += partial[index] + f32(equal_here) * equal_weight;
-    equal_before += counts[index];
+  for (var index = 0u; index < lanes_used(); index++) {
+    let equal_here = min(stretches[index].equals, equal_kept - min(equal_before, equal_kept));
+    everything += stretches[index].above + f32(equal_here) * equal_weight;
+    equal_before += stretches[index].equals;
   }
   let unit = f32(words_of(samples[args.samples_offset + row]).x >> 8u) / 16777216.0;
   let drawn = unit * everything;
@@ -236,9 +276,9 @@ fn main(
   var owner = 0u;
   var owner_before = 0.0;
   var owner_equal_before = 0u;
-  for (var index = 0u; index < workgroup_size; index++) {
-    let equal_here = min(counts[index], equal_kept - min(equal_before, equal_kept));
-    let weight = partial[index] + f32(equal_here) * equal_weight;
+  for (var index = 0u; index < lanes_used(); index++) {
+    let equal_here = min(stretches[index].equals, equal_kept - min(equal_before, equal_kept));
+    let weight = stretches[index].above + f32(equal_here) * equal_weight;
     // The last stretch with any weight that starts at or before the draw.
     if (weight > 0.0 && before <= drawn) {
       owner = index;
@@ -246,7 +286,7 @@ fn main(
       owner_equal_before = equal_before;
     }
     before += weight;
-    equal_before += counts[index];
+    equal_before += stretches[index].equals;
   }
   if (lane != owner) {
     return;

@@ -5,6 +5,7 @@ import { crossEntropyFamily } from './cross-entropy.ts';
 import { layerNormFamily } from './layer-norm.ts';
 import { matmulFamily } from './matmul.ts';
 import { rmsNormFamily } from './rms-norm.ts';
+import { sampleFamily } from './sample.ts';
 import { softmaxFamily } from './softmax.ts';
 import { q4MatmulFamily, q8MatmulFamily } from './quant-matmul.ts';
 import { q4MatvecFamily, q8MatvecFamily } from './quant-matvec.ts';
@@ -18,6 +19,7 @@ export const families: readonly Family[] = [
   layerNormFamily,
   softmaxFamily,
   crossEntropyFamily,
+  sampleFamily,
   attentionDecodeFamily,
   q4MatvecFamily,
   q8MatvecFamily,

@@ -189,7 +189,8 @@ interface Problem {
 }
 
 function drawProblem(random: Random, rows: number, width: number): Problem {
-  const [input, weight] = [normals(random, rows * width), normals(random, width)];
+  // Values as small as epsilon's root, in one case, so that epsilon is seen to matter.
+  const [input, weight] = [normals(random, rows * width, width === 1 ? 0.01 : 1), normals(random, width)];
   return { rows, width, input, weight, truth: rmsNormTruth(toF64(input), toF64(weight), epsilon) };
 }
 

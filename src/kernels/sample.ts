@@ -4,29 +4,83 @@
  * do not depend on the batch or the tab that makes them.
  */
 
-import type { Dispatch } from './device.ts';
-import { gridOf } from './grid.ts';
-import { defineKernel, dispatchOf, rowGrid, rowInvocations, type Tensor } from './kernel.ts';
-import { normals, whole, type KernelCase, type Tolerance } from './test-case.ts';
+import { present } from '../core/assert.ts';
 import { philox, u32ToUnit, type PhiloxKey, type Random } from '../core/prng.ts';
+import type { Dispatch } from './device.ts';
+import { defineKernel, dispatchOf, elementGrid, rowGrid, type Kernel, type Tensor } from './kernel.ts';
+import { always, rowVariantOf, trialRows } from './row-variants.ts';
+import { normals, whole, type KernelCase, type Tolerance } from './test-case.ts';
 import { at } from './truth.ts';
+import { sizesOf, type Choices, type Family, type Variant } from './variants.ts';
 
-const largest = defineKernel({
-  shader: 'argmax',
-  tensors: ['values', '>indices:u32'],
-  numbers: ['rows', 'width'],
-});
-const draw = defineKernel({
+interface SampleVariant extends Variant {
+  /** Invocations of a row's workgroup. */
+  readonly lanes: number;
+}
+
+/**
+ * All the same shader. Fewer than 64 lanes would let drivers unroll its loops over lanes, which takes llvmpipe ten
+ * seconds to compile; 4 are one subgroup of SwiftShader's, without which its barriers are slow.
+ */
+const sampleVariants: readonly SampleVariant[] = [
+  { name: 'group-64', features: [], lanes: 64 },
+  { name: 'group-4', features: [], lanes: 4 },
+  { name: 'group-256', features: [], lanes: 256, suits: ({ workgroupBytesMax }) => workgroupBytesMax >= 20_480 },
+];
+
+type Declaration<T extends string, N extends string> = Parameters<typeof defineKernel<T, N>>[0];
+
+const byVariant = <T extends string, N extends string>(declaration: Omit<Declaration<T, N>, 'constants'>) =>
+  new Map(
+    sampleVariants.map(({ name, lanes }) => {
+      const constants = { workgroup_size: lanes };
+      return [name, defineKernel<T, N>({ ...declaration, constants } as Declaration<T, N>)] as const;
+    }),
+  );
+
+const kernelOf = <K>(kernels: ReadonlyMap<string, K>, width: number, choices?: Choices): K => {
+  const variant = rowVariantOf(sampleFamily, width, choices);
+  return present(kernels.get(variant), `sampling has no variant '${variant}'`);
+};
+
+const largest = byVariant({ shader: 'argmax', tensors: ['values', '>indices:u32'], numbers: ['rows', 'width'] });
+
+const declaration = {
   shader: 'sample',
-  tensors: ['logits', 'samples:u32', '>tokens:u32', '>log_probabilities'],
-  numbers: ['rows', 'vocabulary', 'top_k', 'position', 'seed_low', 'seed_high', 'temperature:f32', 'top_p:f32'],
-});
-const words = defineKernel({
-  shader: 'sample',
-  entryPoint: 'random_words',
-  tensors: ['logits', 'samples:u32', '>tokens:u32', '>log_probabilities'],
-  numbers: ['rows', 'vocabulary', 'top_k', 'position', 'seed_low', 'seed_high', 'temperature:f32', 'top_p:f32'],
-});
+  tensors: ['logits', 'samples:u32', '>tokens:u32', '>log_probabilities'] as const,
+  numbers: [
+    'rows',
+    'vocabulary',
+    'top_k',
+    'position',
+    'seed_low',
+    'seed_high',
+    'temperature:f32',
+    'top_p:f32',
+  ] as const,
+};
+const draw = byVariant(declaration);
+const words = defineKernel({ ...declaration, entryPoint: 'random_words' });
+
+export const sampleKernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'numbers'>[] = [
+  ...largest.values(),
+  ...draw.values(),
+  words,
+];
+
+/** Draws, and the largest; the trial draws with both cuts. */
+export const sampleFamily: Family = {
+  name: 'sample',
+  variants: sampleVariants,
+  bound: 'bytes',
+  trial: (bucket, random) => {
+    const { width = 1 } = sizesOf(bucket);
+    const rows = Math.min(4, trialRows(width));
+    const of = { rows, vocabulary: width, temperature: 1, topK: 40, topP: 0.95 };
+    return { caseOf: drawCase(random, of), work: 4 * rows * width };
+  },
+  shown: ['width:512', 'width:65536'],
+};
 
 /** indices[row] = index of the row's largest value, the lowest among equals. Shapes: values [rows, width], indices u32 [rows]. */
 export function argmaxDispatch(of: {
@@ -34,9 +88,10 @@ export function argmaxDispatch(of: {
   readonly indices: Tensor;
   readonly rows: number;
   readonly width: number;
+  readonly choices?: Choices;
 }): Dispatch {
-  const { values, indices, rows, width } = of;
-  return dispatchOf(largest, { values, indices }, { rows, width }, rowGrid(rows));
+  const { values, indices, rows, width, choices } = of;
+  return dispatchOf(kernelOf(largest, width, choices), { values, indices }, { rows, width }, rowGrid(rows));
 }
 
 export interface SampleNumbers {
@@ -64,11 +119,12 @@ export function sampleDispatch(
     readonly logProbabilities: Tensor;
     readonly rows: number;
     readonly vocabulary: number;
+    readonly choices?: Choices;
   },
 ): Dispatch {
   const { logits, samples, tokens, logProbabilities, rows } = of;
   return dispatchOf(
-    draw,
+    kernelOf(draw, of.vocabulary, of.choices),
     { logits, samples, tokens, log_probabilities: logProbabilities },
     sampleUniform(of),
     rowGrid(rows),
@@ -92,7 +148,7 @@ export function randomWordsDispatch(of: {
     words,
     { logits: samples, samples, tokens, log_probabilities: scratch },
     sampleUniform({ ...of, vocabulary: 0, temperature: 1 }),
-    gridOf(rows, rowInvocations),
+    elementGrid(rows),
   );
 }
 
@@ -106,8 +162,6 @@ const sampleUniform = (of: SampleNumbers & { readonly rows: number; readonly voc
   temperature: of.temperature,
   top_p: of.topP ?? 1,
 });
-
-export const sampleKernels = [largest, draw, words];
 
 export const argmaxTruth = (row: ArrayLike<number>): number =>
   Array.from(row).reduce((best, value, index) => (value > at(row, best) ? index : best), 0);
@@ -167,14 +221,17 @@ function argmaxCases(random: Random): KernelCase[] {
     { rows: 1, width: 1 },
     { rows: 3, width: 315 },
     { rows: 65, width: 97 },
-  ].map(({ rows, width }): KernelCase => {
+    { rows: 3, width: 315, variant: 'group-256' },
+  ].map(({ rows, width, variant = 'group-64' }): KernelCase => {
     // Few different values, so that most rows hold equals.
     const values = normals(random, rows * width).map((value) => Math.round(value * 2));
     return {
-      kernel: largest.name,
-      title: `rows ${rows}, width ${width}, many equals`,
+      ...headOf(variant, 'argmax'),
+      title: `${variant}, rows ${rows}, width ${width}, many equals`,
       tensors: { values, indices: new Uint32Array(rows) },
-      dispatches: (of) => [argmaxDispatch({ values: of('values'), indices: of('indices'), rows, width })],
+      dispatches: (of) => [
+        argmaxDispatch({ values: of('values'), indices: of('indices'), rows, width, choices: always(variant) }),
+      ],
       expected: {
         indices: Uint32Array.from({ length: rows }, (_, row) =>
           argmaxTruth(values.subarray(row * width, (row + 1) * width)),
@@ -185,50 +242,80 @@ function argmaxCases(random: Random): KernelCase[] {
   });
 }
 
+const headOf = (variant: string, kernel: string) => ({
+  kernel,
+  variant: present(
+    sampleVariants.find((own) => own.name === variant),
+    `sampling has no variant '${variant}'`,
+  ),
+});
+
+interface Draw {
+  readonly rows: number;
+  readonly vocabulary: number;
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly equals?: boolean;
+}
+
 function drawCases(random: Random): KernelCase[] {
-  return [
+  const both = { temperature: 1, topK: 40, topP: 0.95 };
+  const plain = [
     { rows: 1, vocabulary: 1, temperature: 1 },
     { rows: 65, vocabulary: 97, temperature: 0 },
     { rows: 65, vocabulary: 97, temperature: 0.7 },
     { rows: 65, vocabulary: 315, temperature: 1, topK: 3 },
     { rows: 65, vocabulary: 315, temperature: 1.3, topP: 0.8 },
     { rows: 65, vocabulary: 97, temperature: 1, topK: 10, topP: 0.9, equals: true },
-    { rows: 3, vocabulary: 2179, temperature: 1, topK: 40, topP: 0.95 },
+    { rows: 3, vocabulary: 2179, ...both },
     { rows: 3, vocabulary: 97, temperature: 1, topP: 0 },
-  ].map(({ rows, vocabulary, equals = false, ...cuts }): KernelCase => {
-    const plain = normals(random, rows * vocabulary, 2);
-    const logits = equals ? plain.map((value) => Math.round(value)) : plain;
-    const samples = whole(random, rows, 1000);
-    const seed = random.u32() * 0x100000 + 12345;
-    const position = random.below(2048);
-    const rowOf = (row: number): Float32Array => logits.subarray(row * vocabulary, (row + 1) * vocabulary);
-    const tokens = Uint32Array.from(samples, (sample, row) =>
-      sampleTruth(rowOf(row), u32ToUnit(sampleWords(seed, sample, position)[0]), cuts),
-    );
-    const logProbabilities = Float64Array.from(tokens, (token, row) => {
-      const own = Array.from(rowOf(row));
-      return at(own, token) - Math.log(own.reduce((sum, logit) => sum + Math.exp(logit), 0));
-    });
-    return {
-      kernel: draw.name,
-      title: `rows ${rows}, vocabulary ${vocabulary}, ${JSON.stringify(cuts)}${equals ? ', equals' : ''}`,
-      tensors: { logits, samples, tokens: new Uint32Array(rows), logProbabilities: new Float32Array(rows) },
-      dispatches: (of) => [
-        sampleDispatch({
-          logits: of('logits'),
-          samples: of('samples'),
-          tokens: of('tokens'),
-          logProbabilities: of('logProbabilities'),
-          rows,
-          vocabulary,
-          seed,
-          position,
-          ...cuts,
-        }),
-      ],
-      expected: { tokens, logProbabilities },
-      tolerance: sampleTolerance,
-    };
+  ].map((of) => drawCase(random, of)('group-64'));
+  const others = ['group-4', 'group-256'].flatMap((variant) => [
+    drawCase(random, { rows: 9, vocabulary: 97, temperature: 1, topK: 10, topP: 0.9, equals: true })(variant),
+    drawCase(random, { rows: 1, vocabulary: variant === 'group-256' ? 50257 : 2179, ...both })(variant),
+  ]);
+  return [...plain, ...others];
+}
+
+/** The same problem for each variant. */
+function drawCase(
+  random: Random,
+  { rows, vocabulary, equals = false, ...cuts }: Draw,
+): (variant: string) => KernelCase {
+  const plain = normals(random, rows * vocabulary, 2);
+  const logits = equals ? plain.map((value) => Math.round(value)) : plain;
+  const samples = whole(random, rows, 1000);
+  const seed = random.u32() * 0x100000 + 12345;
+  const position = random.below(2048);
+  const rowOf = (row: number): Float32Array => logits.subarray(row * vocabulary, (row + 1) * vocabulary);
+  const tokens = Uint32Array.from(samples, (sample, row) =>
+    sampleTruth(rowOf(row), u32ToUnit(sampleWords(seed, sample, position)[0]), cuts),
+  );
+  const logProbabilities = Float64Array.from(tokens, (token, row) => {
+    const own = rowOf(row);
+    return at(own, token) - Math.log(own.reduce((sum, logit) => sum + Math.exp(logit), 0));
+  });
+  return (variant) => ({
+    ...headOf(variant, 'sample'),
+    title: `${variant}, rows ${rows}, vocabulary ${vocabulary}, ${JSON.stringify(cuts)}${equals ? ', equals' : ''}`,
+    tensors: { logits, samples, tokens: new Uint32Array(rows), logProbabilities: new Float32Array(rows) },
+    dispatches: (of) => [
+      sampleDispatch({
+        logits: of('logits'),
+        samples: of('samples'),
+        tokens: of('tokens'),
+        logProbabilities: of('logProbabilities'),
+        rows,
+        vocabulary,
+        seed,
+        position,
+        ...cuts,
+        choices: always(variant),
+      }),
+    ],
+    expected: { tokens, logProbabilities },
+    tolerance: sampleTolerance,
   });
 }
 
