@@ -41,6 +41,7 @@ export interface JobSketch {
   readonly steps: readonly { entryPoint: string; grid: [number, number, number]; repeat?: number }[];
   readonly loop?: number;
   readonly units?: number;
+  readonly unitSeconds?: number;
 }
 
 export interface ComputePage {
@@ -85,7 +86,7 @@ function manifestOf(job: JobSketch): Manifest {
     price: 1,
     units: job.units ?? 1,
     verify: { replicas: 1, absolute: 0, relative: 0 },
-    limits: { unitSeconds: 30 },
+    limits: { unitSeconds: job.unitSeconds ?? 30 },
     program: 'shader',
     shader: {
       wgsl: artifactOf(utf8(job.wgsl ?? present(shaders[`../shaders/${job.shader}`], `no ${job.shader}`))),

@@ -46,9 +46,13 @@ export async function compareKernel(
   try {
     device.write(bufferAt(buffers, 0), new Uint8Array(Uint32Array.from({ length: words }, mixed).buffer));
     const bindings = bindingsOf(wgsl, buffers);
-    const expected = await results(device, buffers, () =>
-      device.run([{ pipeline: { label: name, wgsl, entryPoint: 'main' }, bindings, grid }]),
+    const original = { label: name, wgsl, entryPoint: 'main' };
+    const refused = await device.prepare([original], bindings).then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );
+    if (refused !== undefined) return { name, outcome: `does not compile as it is: ${refused}`, slices: 0 };
+    const expected = await results(device, buffers, () => device.run([{ pipeline: original, bindings, grid }]));
     let slices = 0;
     const run = async (): Promise<void> => {
       const text = mutate(rewritten.value.wgsl);

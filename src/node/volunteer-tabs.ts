@@ -5,6 +5,7 @@
 
 import type { Browser, BrowserContext, Page } from 'playwright';
 import { launchBrowser } from './browser.ts';
+import { recoveryFlags, watchGpu, type GpuWatch, type GpuWatchOptions } from './gpu-watch.ts';
 
 export interface VolunteerTab {
   readonly context: BrowserContext;
@@ -14,6 +15,8 @@ export interface VolunteerTab {
 
 export interface VolunteerTabs {
   readonly browser: Browser;
+  /** Looks after the GPU that all tabs share. */
+  readonly watch: GpuWatch;
   /** Opens one more tab and starts it; `lie` needs a site built for demonstrations. */
   open(options?: { readonly lie?: boolean }): Promise<VolunteerTab>;
   close(): Promise<void>;
@@ -28,12 +31,18 @@ export interface VolunteerTabsOptions {
   readonly ignoreCertificate?: boolean;
   /** False opens windows. */
   readonly headless?: boolean;
+  /** How soon a GPU that hangs is noticed. */
+  readonly watch?: Omit<GpuWatchOptions, 'report'>;
 }
 
 export async function openVolunteerTabs(options: VolunteerTabsOptions): Promise<VolunteerTabs> {
-  const browser = await launchBrowser({ headless: options.headless ?? true });
+  const browser = await launchBrowser({ headless: options.headless ?? true, args: recoveryFlags });
+  const pages = (): Page[] => browser.contexts().flatMap((context) => context.pages());
+  const report = (line: string): void => options.report?.(line);
+  const watch = watchGpu(browser, pages, { ...options.watch, report });
   return {
     browser,
+    watch,
     open: async ({ lie = false } = {}) => {
       const context = await browser.newContext({ ignoreHTTPSErrors: options.ignoreCertificate ?? false });
       const page = await context.newPage();
@@ -44,6 +53,9 @@ export async function openVolunteerTabs(options: VolunteerTabsOptions): Promise<
       await page.getByRole('button', { name: 'Start' }).click();
       return { context, page, close: () => context.close() };
     },
-    close: () => browser.close(),
+    close: () => {
+      watch.close();
+      return browser.close();
+    },
   };
 }
