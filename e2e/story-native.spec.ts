@@ -3,6 +3,7 @@
  * where none works, which the command itself then says in one line.
  */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'playwright/test';
 import { vulkanDrivers } from '../src/node/vulkan-drivers.ts';
@@ -40,6 +41,8 @@ test('native volunteers finish a shader job; one that is interrupted gives its u
   first.kill('SIGINT');
   expect(await first.ended).toBe(0);
   expect(first.stderr()).toContain('Stopped.');
+  expect(existsSync(join(folder, 'first', 'native-1', 'account-key.pem'))).toBe(true);
+  expect(existsSync(join(folder, 'first', 'native-1', 'lock.json'))).toBe(false);
   await expect.poll(async () => (await hub.health())?.volunteers, patience).toBe(0);
   const second = await openNative(stage, hub, join(folder, 'second'));
   expect(typeof second).not.toBe('string');

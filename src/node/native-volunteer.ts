@@ -37,15 +37,16 @@ export interface NativeVolunteerOptions {
 /** Chunks kept between units; a hub serves them again after a restart. */
 const chunkBytesMax = 512 * 2 ** 20;
 
-export const openNativeVolunteer = (options: NativeVolunteerOptions): RunningVolunteer =>
-  createVolunteerTab({
+export function openNativeVolunteer(options: NativeVolunteerOptions): RunningVolunteer {
+  let released: Promise<void> | undefined;
+  const volunteer = createVolunteerTab({
     address: options.addressText,
     identity: async () => createIdentity({ accountKey: await loadAccountKeyFile(options.data) }),
     openCompute: () => openNativeCompute({ adapter: options.gpu, data: options.data }, { duty: options.duty }),
     openChunks: async () => createMemoryChunks({ digestBytes: sha256Large, bytesMax: chunkBytesMax }),
     takeTurn: async () => {
       const lock = await lockDataFolder(options.data);
-      return () => void lock.release();
+      return () => (released = lock.release());
     },
     dial: async (identity) => {
       if (options.address.kind === 'url') return dialSocketHub(options.address, dialNodeSocketLink);
@@ -58,6 +59,13 @@ export const openNativeVolunteer = (options: NativeVolunteerOptions): RunningVol
     changed: options.changed,
     outdated: options.outdated,
   });
+  // A process that ends right after it must not leave its lock behind.
+  const stop = async (): Promise<void> => {
+    await volunteer.stop();
+    await released;
+  };
+  return { ...volunteer, stop };
+}
 
 /** The folder of the volunteer of one GPU, below that of the commands. */
 export const nativeDataFolder = (data: string, index: number): string => join(data, `native-${index + 1}`);
