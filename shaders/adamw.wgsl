@@ -1,5 +1,4 @@
-// AdamW as PyTorch has it, on scaled and clipped gradients. One invocation a parameter. The first decay_count
-// parameters decay. The corrections are 1 / (1 - beta^step), from the CPU; norm_max 0 clips nothing.
+// AdamW as PyTorch has it, on scaled and clipped gradients. The first decay_count parameters decay. The corrections are 1 / (1 - beta^step), from the CPU; norm_max 0 clips nothing.
 
 override workgroup_size: u32 = 64;
 
@@ -31,27 +30,24 @@ struct Arguments {
 
 @compute @workgroup_size(workgroup_size)
 fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let index = global.y * groups.x * workgroup_size + global.x;
-  if (index >= args.count) {
-    return;
-  }
   var scale = args.gradient_scale;
   if (args.norm_max > 0.0) {
     let norm = sqrt(squared_norm[args.squared_norm_offset]) * abs(args.gradient_scale);
     scale *= min(1.0, args.norm_max / (norm + 1.0e-6));
   }
-  let gradient = gradients[args.gradients_offset + index] * scale;
-  let first_place = args.first_moments_offset + index;
-  let second_place = args.second_moments_offset + index;
-  let first = args.beta1 * first_moments[first_place] + (1.0 - args.beta1) * gradient;
-  let second = args.beta2 * second_moments[second_place] + (1.0 - args.beta2) * gradient * gradient;
-  first_moments[first_place] = first;
-  second_moments[second_place] = second;
-  let place = args.parameters_offset + index;
-  var value = parameters[place];
-  if (index < args.decay_count) {
-    value *= 1.0 - args.learning_rate * args.weight_decay;
+  let keep = 1.0 - args.learning_rate * args.weight_decay;
+  let stride = groups.x * workgroup_size;
+  for (var index = global.x; index < args.count; index += stride) {
+    let gradient = gradients[args.gradients_offset + index] * scale;
+    let first_place = args.first_moments_offset + index;
+    let second_place = args.second_moments_offset + index;
+    let first = args.beta1 * first_moments[first_place] + (1.0 - args.beta1) * gradient;
+    let second = args.beta2 * second_moments[second_place] + (1.0 - args.beta2) * gradient * gradient;
+    first_moments[first_place] = first;
+    second_moments[second_place] = second;
+    let place = args.parameters_offset + index;
+    let value = parameters[place] * select(1.0, keep, index < args.decay_count);
+    let root = sqrt(second * args.second_correction) + args.epsilon;
+    parameters[place] = value - args.learning_rate * (first * args.first_correction) / root;
   }
-  let root = sqrt(second * args.second_correction) + args.epsilon;
-  parameters[place] = value - args.learning_rate * (first * args.first_correction) / root;
 }

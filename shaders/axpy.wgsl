@@ -1,4 +1,4 @@
-// y = x_scale * x + y_scale * y in place. One invocation an element.
+// y = x_scale * x + y_scale * y in place. Each invocation takes every elements-th, as many as there are invocations.
 
 override workgroup_size: u32 = 64;
 
@@ -16,10 +16,11 @@ struct Arguments {
 
 @compute @workgroup_size(workgroup_size)
 fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let index = global.y * groups.x * workgroup_size + global.x;
-  if (index >= args.count) {
-    return;
+  let x_start = args.x_offset;
+  let y_start = args.y_offset;
+  let stride = groups.x * workgroup_size;
+  for (var index = global.x; index < args.count; index += stride) {
+    let place = y_start + index;
+    y[place] = args.x_scale * x[x_start + index] + args.y_scale * y[place];
   }
-  let place = args.y_offset + index;
-  y[place] = args.x_scale * x[args.x_offset + index] + args.y_scale * y[place];
 }

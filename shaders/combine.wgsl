@@ -1,4 +1,5 @@
-// output = left_scale * left + right_scale * right. One invocation an element.
+// output = left_scale * left + right_scale * right. Each invocation takes every elements-th, as many as there are
+// invocations.
 
 override workgroup_size: u32 = 64;
 
@@ -18,10 +19,12 @@ struct Arguments {
 
 @compute @workgroup_size(workgroup_size)
 fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let index = global.y * groups.x * workgroup_size + global.x;
-  if (index >= args.count) {
-    return;
+  let left_start = args.left_offset;
+  let right_start = args.right_offset;
+  let output_start = args.output_offset;
+  let stride = groups.x * workgroup_size;
+  for (var index = global.x; index < args.count; index += stride) {
+    let sum = args.left_scale * left[left_start + index] + args.right_scale * right[right_start + index];
+    output[output_start + index] = sum;
   }
-  let sum = args.left_scale * left[args.left_offset + index] + args.right_scale * right[args.right_offset + index];
-  output[args.output_offset + index] = sum;
 }

@@ -1,4 +1,4 @@
-// output = value. One invocation an element.
+// output = value. Each invocation takes every elements-th, as many as there are invocations.
 
 override workgroup_size: u32 = 64;
 
@@ -13,9 +13,7 @@ struct Arguments {
 
 @compute @workgroup_size(workgroup_size)
 fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let index = global.y * groups.x * workgroup_size + global.x;
-  if (index >= args.count) {
-    return;
+  for (var index = global.x; index < args.count; index += groups.x * workgroup_size) {
+    output[args.output_offset + index] = args.value;
   }
-  output[args.output_offset + index] = args.value;
 }

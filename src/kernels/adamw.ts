@@ -4,14 +4,13 @@
  */
 
 import type { Dispatch } from './device.ts';
-import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, inFours, stridedGrid, type Tensor } from './kernel.ts';
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
 import type { Random } from '../core/prng.ts';
 import { at } from './truth.ts';
 
-const kernel = defineKernel({
-  shader: 'adamw',
-  tensors: ['gradients', 'squared_norm', '>parameters', '>first_moments', '>second_moments'],
+const declaration = {
+  tensors: ['gradients', 'squared_norm', '>parameters', '>first_moments', '>second_moments'] as const,
   numbers: [
     'count',
     'decay_count',
@@ -24,8 +23,11 @@ const kernel = defineKernel({
     'second_correction:f32',
     'gradient_scale:f32',
     'norm_max:f32',
-  ],
-});
+  ] as const,
+};
+const kernel = defineKernel({ shader: 'adamw', ...declaration });
+/** Four parameters at once, where counts and offsets are multiples of four. */
+const kernelOfFours = defineKernel({ shader: 'adamw_vec4', ...declaration });
 
 export interface AdamwNumbers {
   readonly learningRate: number;
@@ -59,13 +61,14 @@ export function adamwDispatch(
     readonly decayCount?: number;
   },
 ): Dispatch {
-  const { parameters, gradients, firstMoments, secondMoments, squaredNorm, count } = of;
+  const { parameters, gradients, firstMoments, secondMoments, squaredNorm, count, decayCount = count } = of;
+  const fours = decayCount % 4 === 0 && inFours(count, parameters, gradients, firstMoments, secondMoments);
   return dispatchOf(
-    kernel,
+    fours ? kernelOfFours : kernel,
     { gradients, squared_norm: squaredNorm, parameters, first_moments: firstMoments, second_moments: secondMoments },
     {
       count,
-      decay_count: of.decayCount ?? count,
+      decay_count: decayCount,
       learning_rate: of.learningRate,
       beta1: of.beta1,
       beta2: of.beta2,
@@ -76,11 +79,11 @@ export function adamwDispatch(
       gradient_scale: of.gradientScale ?? 1,
       norm_max: of.normMax ?? 0,
     },
-    elementGrid(count),
+    stridedGrid(fours ? count / 4 : count),
   );
 }
 
-export const adamwKernels = [kernel];
+export const adamwKernels = [kernel, kernelOfFours];
 
 /** New parameters and moments; `squaredNorm` is that of the unscaled gradients. */
 export function adamwTruth(
@@ -120,6 +123,7 @@ export function adamwCases(random: Random): KernelCase[] {
     { count: 97, decayCount: 65, step: 3, normMax: 1, gradientScale: 1 },
     { count: 315, decayCount: 0, step: 1000, normMax: 1, gradientScale: 0.125 },
     { count: 315, decayCount: 315, step: 7, normMax: 1000, gradientScale: 1 },
+    { count: 2180, decayCount: 1096, step: 7, normMax: 1, gradientScale: 0.5 },
   ].map(({ count, decayCount, ...rest }): KernelCase => {
     const parameters = normals(random, count);
     const gradients = normals(random, count);
@@ -133,8 +137,10 @@ export function adamwCases(random: Random): KernelCase[] {
       firstMoments: toF64(firstMoments),
       secondMoments: toF64(secondMoments),
     };
+    const fours = count % 4 === 0;
     return {
-      kernel: kernel.name,
+      ...(fours && { alignment: 4 as const }),
+      kernel: fours ? kernelOfFours.name : kernel.name,
       title: `${count} parameters, ${decayCount} decay, step ${rest.step}, norm at most ${rest.normMax}, scale ${rest.gradientScale}`,
       tensors: { parameters, gradients, firstMoments, secondMoments, squaredNorm },
       dispatches: (of) => [

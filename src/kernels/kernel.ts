@@ -177,4 +177,8 @@ export const stridedGrid = (count: number): Grid => [
   1,
 ];
 
+/** Whether a shader that works on four elements at once suits: a whole number of fours, at multiples of four. */
+export const inFours = (count: number, ...tensors: readonly Tensor[]): boolean =>
+  count % 4 === 0 && tensors.every(({ offset = 0 }) => offset % 4 === 0);
+
 export const rowGrid = (rows: number): Grid => gridOf(rows, 1);

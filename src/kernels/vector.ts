@@ -1,17 +1,23 @@
-/** Plain vector work: weighted sums of two vectors, in place or not, and filling. Copying is `Device.copy`. */
+/**
+ * Plain vector work: weighted sums of two vectors, in place or not, and filling. Copying is `Device.copy`. Sums go four
+ * elements at once where count and offsets are multiples of four, which is several times faster on software adapters.
+ */
 
 import type { Dispatch } from './device.ts';
-import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, inFours, stridedGrid, type Tensor } from './kernel.ts';
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
 import type { Random } from '../core/prng.ts';
 import { at } from './truth.ts';
 
-const combine = defineKernel({
-  shader: 'combine',
-  tensors: ['left', 'right', '>output'],
-  numbers: ['count', 'left_scale:f32', 'right_scale:f32'],
-});
-const axpy = defineKernel({ shader: 'axpy', tensors: ['x', '>y'], numbers: ['count', 'x_scale:f32', 'y_scale:f32'] });
+const ofCombine = {
+  tensors: ['left', 'right', '>output'] as const,
+  numbers: ['count', 'left_scale:f32', 'right_scale:f32'] as const,
+};
+const combine = defineKernel({ shader: 'combine', ...ofCombine });
+const combineFours = defineKernel({ shader: 'combine_vec4', ...ofCombine });
+const ofAxpy = { tensors: ['x', '>y'] as const, numbers: ['count', 'x_scale:f32', 'y_scale:f32'] as const };
+const axpy = defineKernel({ shader: 'axpy', ...ofAxpy });
+const axpyFours = defineKernel({ shader: 'axpy_vec4', ...ofAxpy });
 const fill = defineKernel({ shader: 'fill', tensors: ['>output'], numbers: ['count', 'value:f32'] });
 
 /** output = leftScale * left + rightScale * right; scales default to 1, so a residual is the plain call and a difference has rightScale -1. */
@@ -25,7 +31,9 @@ export function combineDispatch(of: {
 }): Dispatch {
   const { left, right, output, count, leftScale = 1, rightScale = 1 } = of;
   const numbers = { count, left_scale: leftScale, right_scale: rightScale };
-  return dispatchOf(combine, { left, right, output }, numbers, elementGrid(count));
+  const fours = inFours(count, left, right, output);
+  const grid = stridedGrid(fours ? count / 4 : count);
+  return dispatchOf(fours ? combineFours : combine, { left, right, output }, numbers, grid);
 }
 
 /** y = xScale * x + yScale * y in place; scales default to 1. With xScale 0 it only scales y; x must then be finite. */
@@ -37,7 +45,9 @@ export function axpyDispatch(of: {
   readonly yScale?: number;
 }): Dispatch {
   const { x, y, count, xScale = 1, yScale = 1 } = of;
-  return dispatchOf(axpy, { x, y }, { count, x_scale: xScale, y_scale: yScale }, elementGrid(count));
+  const numbers = { count, x_scale: xScale, y_scale: yScale };
+  const fours = inFours(count, x, y);
+  return dispatchOf(fours ? axpyFours : axpy, { x, y }, numbers, stridedGrid(fours ? count / 4 : count));
 }
 
 /** output[0 .. count) = value. */
@@ -47,10 +57,10 @@ export function fillDispatch(of: {
   readonly value: number;
 }): Dispatch {
   const { output, count, value } = of;
-  return dispatchOf(fill, { output }, { count, value }, elementGrid(count));
+  return dispatchOf(fill, { output }, { count, value }, stridedGrid(count));
 }
 
-export const vectorKernels = [combine, axpy, fill];
+export const vectorKernels = [combine, combineFours, axpy, axpyFours, fill];
 
 export const combineTruth = (
   left: Float64Array,
@@ -66,37 +76,35 @@ export const vectorTolerance: Tolerance = {
 };
 
 export function vectorCases(random: Random): KernelCase[] {
-  return [1, 3, 97, 315].flatMap((count): KernelCase[] => {
+  return [1, 3, 315, 316].flatMap((count): KernelCase[] => {
     const left = normals(random, count);
     const right = normals(random, count);
+    const fours = count % 4 === 0;
     const title = `${count} elements`;
-    const tolerance = vectorTolerance;
+    const common = { title, tolerance: vectorTolerance, ...(fours && { alignment: 4 as const }) };
     return [
       {
-        kernel: combine.name,
-        title,
+        ...common,
+        kernel: fours ? combineFours.name : combine.name,
         tensors: { left, right, output: new Float32Array(count) },
         dispatches: (of) => [
           combineDispatch({ left: of('left'), right: of('right'), output: of('output'), count, rightScale: -1 }),
         ],
         expected: { output: combineTruth(toF64(left), toF64(right), 1, -1) },
-        tolerance,
       },
       {
-        kernel: axpy.name,
-        title,
+        ...common,
+        kernel: fours ? axpyFours.name : axpy.name,
         tensors: { x: left, y: right },
         dispatches: (of) => [axpyDispatch({ x: of('x'), y: of('y'), count, xScale: 0.3, yScale: 0.7 })],
         expected: { y: combineTruth(toF64(left), toF64(right), 0.3, 0.7) },
-        tolerance,
       },
       {
+        ...common,
         kernel: fill.name,
-        title,
         tensors: { output: left },
         dispatches: (of) => [fillDispatch({ output: of('output'), count, value: 0.25 })],
         expected: { output: new Float64Array(count).fill(0.25) },
-        tolerance,
       },
     ];
   });
