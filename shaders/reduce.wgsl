@@ -1,5 +1,5 @@
 // Sums of a vector in a fixed order: part p sums elements p, p + parts, p + 2 parts, ... One invocation a part. `sum`
-// adds values, `sum_of_squares` their squares.
+// adds values, `sum_of_squares` their squares; `finish` is one workgroup that adds up the parts.
 
 override workgroup_size: u32 = 64;
 
@@ -19,11 +19,18 @@ fn sum(@builtin(global_invocation_id) global: vec3u) {
   if (global.x >= args.parts) {
     return;
   }
-  var result = 0.0;
-  for (var index = global.x; index < args.count; index += args.parts) {
-    result += input[args.input_offset + index];
+  let start = args.input_offset;
+  let parts = args.parts;
+  var sums = vec4f();
+  var index = global.x;
+  for (; index + 3u * parts < args.count; index += 4u * parts) {
+    let place = start + index;
+    sums += vec4f(input[place], input[place + parts], input[place + 2u * parts], input[place + 3u * parts]);
   }
-  output[args.output_offset + global.x] = result;
+  for (; index < args.count; index += parts) {
+    sums.x += input[start + index];
+  }
+  output[args.output_offset + global.x] = (sums.x + sums.y) + (sums.z + sums.w);
 }
 
 @compute @workgroup_size(workgroup_size)
@@ -31,10 +38,37 @@ fn sum_of_squares(@builtin(global_invocation_id) global: vec3u) {
   if (global.x >= args.parts) {
     return;
   }
-  var result = 0.0;
-  for (var index = global.x; index < args.count; index += args.parts) {
-    let value = input[args.input_offset + index];
-    result = fma(value, value, result);
+  let start = args.input_offset;
+  let parts = args.parts;
+  var sums = vec4f();
+  var index = global.x;
+  for (; index + 3u * parts < args.count; index += 4u * parts) {
+    let place = start + index;
+    let values = vec4f(input[place], input[place + parts], input[place + 2u * parts], input[place + 3u * parts]);
+    sums = fma(values, values, sums);
   }
-  output[args.output_offset + global.x] = result;
+  for (; index < args.count; index += parts) {
+    let value = input[start + index];
+    sums.x = fma(value, value, sums.x);
+  }
+  output[args.output_offset + global.x] = (sums.x + sums.y) + (sums.z + sums.w);
+}
+
+var<workgroup> partial: array<f32, workgroup_size>;
+
+@compute @workgroup_size(workgroup_size)
+fn finish(@builtin(local_invocation_index) lane: u32) {
+  var result = 0.0;
+  for (var index = lane; index < args.count; index += workgroup_size) {
+    result += input[args.input_offset + index];
+  }
+  partial[lane] = result;
+  workgroupBarrier();
+  if (lane > 0u) {
+    return;
+  }
+  for (var other = 1u; other < workgroup_size; other++) {
+    result += partial[other];
+  }
+  output[args.output_offset] = result;
 }

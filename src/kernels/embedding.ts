@@ -21,6 +21,9 @@ const gradient = defineKernel({
   numbers: ['rows', 'width', 'vocabulary'],
 });
 
+/** Columns of an invocation of the gradient; the search for a token's other rows serves them all. */
+const columnsAtOnce = 16;
+
 /**
  * output[row] = table[tokens[row]]. Shapes: tokens u32 [rows], table [vocabulary, width], output [rows, width].
  * A token outside the vocabulary gives a row of zeros.
@@ -54,7 +57,7 @@ export function embeddingGradientDispatch(of: {
     gradient,
     { tokens, output_gradient: outputGradient, table_gradient: tableGradient },
     { rows, width, vocabulary },
-    elementGrid(rows * width),
+    elementGrid(rows * Math.ceil(width / columnsAtOnce)),
   );
 }
 
