@@ -10,8 +10,6 @@ import type { CorpusOptions } from './support/corpus.ts';
 import { launch } from './support/browser.ts';
 import { launchFirefox } from './support/firefox.ts';
 import type { JobSketch } from './pages/compute.ts';
-// Brings `window.corpusPage`.
-import type {} from './pages/corpus.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 let server: ViteDevServer;

@@ -5,6 +5,7 @@
  * where the device would end the loop by itself without telling anybody.
  */
 
+import { deviceCannot } from '../protocol/failures.ts';
 import type { RewrittenShader } from './shader-rewrite.ts';
 
 /** Rounds at first, which take a processor about a millisecond. */
@@ -62,7 +63,7 @@ export function createLoopBudget(
       const where = `${loops[loop - 1] ?? 'a loop'}: this loop did not end within ${rounds} rounds`;
       if (rounds >= deviceRounds && deviceRounds < roundsMax) {
         throw new LoopBudgetError(
-          `${where}, and this device cannot be trusted with more: it ends loops after ${deviceRoundsMax} rounds without an error; cut the work into more steps`,
+          `${deviceCannot}${where}, and beyond that it may end loops without an error (its limit is ${deviceRoundsMax}); cut the work into more steps`,
         );
       }
       if (usedMs >= unitSeconds * 1000 || rounds >= roundsMax) {

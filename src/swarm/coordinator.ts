@@ -23,6 +23,7 @@ import {
   type UnitTable,
 } from './attempts.ts';
 import { queueEnd, type Member } from './pool.ts';
+import { isDeviceAtFault } from '../protocol/failures.ts';
 import { bindingBytesOf, fitsDevice, leaseMs, SpeedTable, speedClass, updateMean } from './scheduler.ts';
 import { backoffMs } from './reputation.ts';
 import type { HubEffect, SeatReport } from './step.ts';
@@ -86,6 +87,8 @@ export abstract class Coordinator {
   readonly open = new Map<number, OpenLease>();
   protected readonly speeds = new SpeedTable();
   private readonly unitMsByPeer = new Map<PeerId, number>();
+  /** Volunteers whose device said that it cannot run this job. */
+  private readonly unable = new Set<PeerId>();
   private readonly bindingBytes: number;
 
   constructor(job: JobId, context: JobContext, manifest: Manifest) {
@@ -183,8 +186,13 @@ export abstract class Coordinator {
   takeFailure(member: Member, unit: number, attempt: number, reason: string, now: number): void {
     const lease = this.open.get(keyOf(unit, attempt));
     if (lease === undefined || lease.member !== member) return;
-    slowDown(member, now);
     member.lastReturn = now;
+    if (isDeviceAtFault(reason)) {
+      this.unable.add(member.peer);
+      this.end(lease, 'released', now);
+      return;
+    }
+    slowDown(member, now);
     this.end(lease, 'failed', now);
     this.failIfHopeless(unit, reason, now);
   }
@@ -255,7 +263,8 @@ export abstract class Coordinator {
   }
 
   protected canServe(member: Member): boolean {
-    return member.device !== undefined && fitsDevice(this.bindingBytes, member.device);
+    if (member.device === undefined || this.unable.has(member.peer)) return false;
+    return fitsDevice(this.bindingBytes, member.device);
   }
 
   /** Lends these units; `seatOf` adds what a training seat needs to know. */

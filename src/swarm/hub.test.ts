@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { deviceCannot } from '../protocol/failures.ts';
 import { jobOfManifest, type JobId } from '../core/ids.ts';
 import { verifyLedger } from './credit.ts';
 import { sampleManifest } from './sample-manifests.ts';
@@ -112,6 +113,18 @@ describe('one unit', () => {
       hub.say(name, { type: 'failed', job, unit, attempt, reason: 'wgsl: line 3' });
     }
     expect(hub.state()).toMatchObject({ state: 'failed', reason: 'unit 0 failed on 3 volunteers: wgsl: line 3' });
+  });
+
+  it('is lent no more where the device cannot run it, which is not held against the job', () => {
+    const hub = new TestHub().submit(units(2));
+    for (const name of ['a1', 'a2', 'a3', 'a4']) {
+      hub.join(name);
+      const { job, unit, attempt } = first(hub.leases(name));
+      hub.say(name, { type: 'failed', job, unit, attempt, reason: `${deviceCannot}its loops end by themselves` });
+      expect(hub.pull(name, 1).pass(30).leases(name)).toEqual([]);
+    }
+    expect(hub.state()?.state).toBe('running');
+    expect(hub.join('a5').leases('a5')).toHaveLength(1);
   });
 
   it('is only lent where its buffers fit', () => {
