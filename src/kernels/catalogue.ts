@@ -25,6 +25,14 @@ import { sampleCases, sampleKernels } from './sample.ts';
 import { siluGateCases, siluGateKernels } from './silu-gate.ts';
 import { softmaxCases, softmaxKernels } from './softmax.ts';
 import { int8Kernels, int8MatmulCases } from './int8-matmul.ts';
+import { dctCases, dctKernels } from './dct.ts';
+import { globalNormCases, globalNormKernels } from './global-norm.ts';
+import { nadamCases, nadamKernels } from './nadam.ts';
+import { e3m0Cases, e3m0Kernels } from './quantise-e3m0.ts';
+import { quantiseInt8Cases, quantiseInt8Kernels } from './quantise-int8.ts';
+import { uint8Cases, uint8Kernels } from './quantise-uint8.ts';
+import { sgdCases, sgdKernels } from './sgd.ts';
+import { topKCases, topKKernels } from './top-k.ts';
 import type { KernelCase } from './test-case.ts';
 import { vectorCases, vectorKernels } from './vector.ts';
 
@@ -50,6 +58,14 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...quantMatvecKernels,
   ...quantMatmulKernels,
   ...int8Kernels,
+  ...dctKernels,
+  ...globalNormKernels,
+  ...nadamKernels,
+  ...e3m0Kernels,
+  ...quantiseInt8Kernels,
+  ...uint8Kernels,
+  ...sgdKernels,
+  ...topKKernels,
 ];
 
 const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
@@ -74,6 +90,14 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   quantMatvecCases,
   quantMatmulCases,
   int8MatmulCases,
+  dctCases,
+  globalNormCases,
+  nadamCases,
+  e3m0Cases,
+  quantiseInt8Cases,
+  uint8Cases,
+  sgdCases,
+  topKCases,
 ];
 
 /** Each operation's cases come from a stream of their own, so that adding one leaves the others' numbers alone. */

@@ -10,6 +10,9 @@ import { softmaxFamily } from './softmax.ts';
 import { q4MatmulFamily, q8MatmulFamily } from './quant-matmul.ts';
 import { q4MatvecFamily, q8MatvecFamily } from './quant-matvec.ts';
 import { int8MatmulFamily, int8MatvecFamily } from './int8-matmul.ts';
+import { globalNormFamily } from './global-norm.ts';
+import { e3m0Family } from './quantise-e3m0.ts';
+import { topKFamily } from './top-k.ts';
 import type { Family, Pins } from './variants.ts';
 import { safeVariant } from './variants.ts';
 
@@ -27,6 +30,9 @@ export const families: readonly Family[] = [
   q8MatmulFamily,
   int8MatmulFamily,
   int8MatvecFamily,
+  globalNormFamily,
+  e3m0Family,
+  topKFamily,
 ];
 
 /** Pins of the safe variant of everything: results of one numeric class are then equal bit for bit. */
