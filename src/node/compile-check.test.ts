@@ -112,6 +112,12 @@ test.each<[string, string, ShaderUse, string]>([
     'points.wgsl: main uses points at @group(1) @binding(1): jobs have group 0 only',
   ],
   [
+    'a name that volunteers keep for themselves',
+    shader.replaceAll('factor', 'tabswarm_factor'),
+    { ...use, constants: { tabswarm_factor: 2, 7: 3 } },
+    "points.wgsl:1:10: names that begin with tabswarm_ are the network's own",
+  ],
+  [
     'a texture',
     shader
       .replace('var<storage, read> points: array<f32>', 'var points: texture_1d<f32>')

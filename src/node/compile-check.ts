@@ -1,11 +1,12 @@
 /**
  * Compiles a submitter's shader before it is sent, on Dawn without a GPU, so that mistakes come at once and with line and
  * column instead of from a volunteer. What the text alone can tell is `protocol/shader-bindings`; here the compiler has
- * the first word, and the last.
+ * the first word, and the last. What volunteers would refuse to rewrite is refused here too.
  */
 
 import { problem, ok, type Result } from '../core/result.ts';
 import { accessOfKind, checkShaderUse, type ShaderUse } from '../protocol/shader-bindings.ts';
+import { rewriteShader } from '../programs/shader-rewrite.ts';
 import { closeNodeGpu, openNodeGpu } from './open-gpu.ts';
 
 export interface CheckOptions extends ShaderUse {
@@ -60,6 +61,8 @@ async function compile(
   }
   const checked = checkShaderUse(wgsl, use, file);
   if (!checked.ok) return checked;
+  const rewritten = rewriteShader(wgsl, { file, bindings: use.buffers.map(({ binding }) => binding) });
+  if (!rewritten.ok) return rewritten;
   const entryPoints = new Set(use.steps?.map((step) => step.entryPoint) ?? [checked.value.entryPoint]);
   for (const entryPoint of entryPoints) {
     if (entryPoint === undefined) continue;
