@@ -62,6 +62,14 @@ test('a row gives equal bits alone and in any batch', async () => {
   expect(await page.evaluate(() => window.kernelsUnderTest.rowsThatDependOnTheBatch())).toEqual([]);
 });
 
+test('every variant of the row kernels gives a row equal bits at any place of any batch', async () => {
+  expect(await page.evaluate(() => window.kernelsUnderTest.variantsThatDependOnTheBatch())).toEqual([]);
+});
+
+test('NaN and infinity in a row come out as NaN, in every variant, and leave the rows beside it alone', async () => {
+  expect(await page.evaluate(() => window.kernelsUnderTest.variantsThatHideBadNumbers())).toEqual([]);
+});
+
 test('integer programs and the referee give the digests that every adapter and engine must give', async () => {
   const { got, expected } = await page.evaluate(() => window.kernelsUnderTest.exactDigests());
   expect(Object.values(got).map((digest) => digest.length)).toEqual([64, 64, 64]);

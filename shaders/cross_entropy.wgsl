@@ -66,6 +66,8 @@ fn main(
   let target_token = targets[args.targets_offset + row];
   let counts = target_token != 0xffffffffu;
   var own_largest = -3.0e38;
+  // The largest bits of a magnitude: above those of infinity for what is no number.
+  var magnitudes = vec4u();
   var sum = 0.0;
   // The lane that meets the target's logit keeps it, because the row is overwritten below.
   var own_target = 0.0;
@@ -73,6 +75,7 @@ fn main(
   for (; token + 3u * lanes < args.vocabulary; token += 4u * lanes) {
     let place = start + token;
     let values = vec4f(logits[place], logits[place + lanes], logits[place + 2u * lanes], logits[place + 3u * lanes]);
+    magnitudes = max(magnitudes, bitcast<vec4u>(values) & vec4u(0x7fffffffu));
     let larger = max(max(values.x, values.y), max(values.z, values.w));
     if (larger > own_largest) {
       sum *= exp(own_largest - larger);
@@ -83,11 +86,17 @@ fn main(
   }
   for (; token < args.vocabulary; token += lanes) {
     let value = logits[start + token];
+    magnitudes.x = max(magnitudes.x, bitcast<u32>(value) & 0x7fffffffu);
     if (value > own_largest) {
       sum *= exp(own_largest - value);
       own_largest = value;
     }
     sum += exp(value - own_largest);
+  }
+  // NaN and plus infinity make the row NaN, told by their bits because exp may make a number of them.
+  let magnitude = max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
+  if (magnitude > 0x7f800000u || bitcast<u32>(own_largest) == 0x7f800000u) {
+    sum = bitcast<f32>(args.vocabulary | 0x7fc00000u);
   }
   if (target_token < args.vocabulary && target_token % lanes == lane) {
     own_target = logits[start + target_token];
@@ -98,10 +107,10 @@ fn main(
   if (own_row >= args.rows) {
     return;
   }
-  // A number that is none, from a value that the compiler does not know.
-  let no_number = bitcast<f32>(target_token | 0x7fc00000u);
-  let found_scale = select(no_number, args.gradient_scale, target_token < args.vocabulary);
-  let found_loss = select(no_number, log(row_total) + (largest - target_logit), target_token < args.vocabulary);
+  let known = target_token < args.vocabulary && (bitcast<u32>(row_total) & 0x7fffffffu) <= 0x7f800000u;
+  let no_number = bitcast<f32>(args.vocabulary | 0x7fc00000u);
+  let found_scale = select(no_number, args.gradient_scale, known);
+  let found_loss = select(no_number, log(row_total) + (largest - target_logit), known);
   let scale = select(0.0, found_scale, counts);
   for (token = lane; token < args.vocabulary; token += lanes) {
     let probability = exp(logits[start + token] - largest) / row_total;

@@ -72,8 +72,10 @@ fn main(
   let own = vec2f((sums.x + sums.y) + (sums.z + sums.w), (squares.x + squares.y) + (squares.z + squares.w));
   let means = row_sum(own, local, lane) / f32(args.width);
   let spread = means.y - means.x * means.x;
-  // Rounding may leave a little less than zero; what is no number must stay so.
-  let scale = 1.0 / sqrt(select(spread, 0.0, spread < 0.0) + args.epsilon);
+  // A sum that is no finite number makes the row NaN; it must not come out as zeros.
+  let finite = (bitcast<u32>(means.y) & 0x7f800000u) != 0x7f800000u;
+  let found_scale = 1.0 / sqrt(max(spread, 0.0) + args.epsilon);
+  let scale = select(bitcast<f32>(args.width | 0x7fc00000u), found_scale, finite);
   let centre = shift + means.x;
   if (own_row >= args.rows) {
     return;

@@ -60,7 +60,10 @@ fn main(
     sums.x += value * value;
   }
   let squares = row_sum((sums.x + sums.y) + (sums.z + sums.w), local, lane);
-  let scale = 1.0 / sqrt(squares / f32(args.width) + args.epsilon);
+  // A sum that is no finite number makes the row NaN; it must not come out as zeros.
+  let finite = (bitcast<u32>(squares) & 0x7f800000u) != 0x7f800000u;
+  let found_scale = 1.0 / sqrt(squares / f32(args.width) + args.epsilon);
+  let scale = select(bitcast<f32>(args.width | 0x7fc00000u), found_scale, finite);
   if (own_row >= args.rows) {
     return;
   }

@@ -1,5 +1,5 @@
 // A residual and its RMSNorm: sum = left + right; output = weight * sum * r, r = 1 / sqrt(mean(sum^2) + epsilon)
-// of each row. Each lane reads again only what it wrote itself. A row is shared by `lanes` invocations of a
+// of each row. A row is shared by `lanes` invocations of a
 // workgroup: a power of two up to its size.
 
 override workgroup_size: u32 = 32;
@@ -58,7 +58,11 @@ fn main(
     let value = left[args.left_offset + start + column] + right[args.right_offset + start + column];
     squares += value * value;
   }
-  let scale = 1.0 / sqrt(row_sum(squares, local, lane) / f32(args.width) + args.epsilon);
+  let total = row_sum(squares, local, lane);
+  // A sum that is no finite number makes the row NaN; it must not come out as zeros.
+  let finite = (bitcast<u32>(total) & 0x7f800000u) != 0x7f800000u;
+  let found_scale = 1.0 / sqrt(total / f32(args.width) + args.epsilon);
+  let scale = select(bitcast<f32>(args.width | 0x7fc00000u), found_scale, finite);
   if (own_row >= args.rows) {
     return;
   }

@@ -1,5 +1,5 @@
 // A residual and its RMSNorm: sum = left + right; output = weight * sum * r, r = 1 / sqrt(mean(sum^2) + epsilon)
-// of each row. Each lane reads again only what it wrote itself. One subgroup a row: the first of each workgroup,
+// of each row. One subgroup a row: the first of each workgroup,
 // so that workgroup_size is best the subgroup's own size.
 
 enable subgroups;
@@ -46,7 +46,11 @@ fn main(
     let value = left[args.left_offset + start + column] + right[args.right_offset + start + column];
     squares += value * value;
   }
-  let scale = 1.0 / sqrt(subgroupAdd(squares) / f32(args.width) + args.epsilon);
+  let total = subgroupAdd(squares);
+  // A sum that is no finite number makes the row NaN; it must not come out as zeros.
+  let finite = (bitcast<u32>(total) & 0x7f800000u) != 0x7f800000u;
+  let found_scale = 1.0 / sqrt(total / f32(args.width) + args.epsilon);
+  let scale = select(bitcast<f32>(args.width | 0x7fc00000u), found_scale, finite);
   for (var column = lane; column < args.width; column += lanes) {
     let value = left[args.left_offset + start + column] + right[args.right_offset + start + column];
     sum[args.sum_offset + start + column] = value;

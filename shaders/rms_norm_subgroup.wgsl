@@ -48,7 +48,10 @@ fn main(
     sums.x += value * value;
   }
   let squares = subgroupAdd((sums.x + sums.y) + (sums.z + sums.w));
-  let scale = 1.0 / sqrt(squares / f32(args.width) + args.epsilon);
+  // A sum that is no finite number makes the row NaN; it must not come out as zeros.
+  let finite = (bitcast<u32>(squares) & 0x7f800000u) != 0x7f800000u;
+  let found_scale = 1.0 / sqrt(squares / f32(args.width) + args.epsilon);
+  let scale = select(bitcast<f32>(args.width | 0x7fc00000u), found_scale, finite);
   let output_start = args.output_offset + row * args.width;
   for (column = lane; column + 3u * lanes < args.width; column += 4u * lanes) {
     let place = start + column;

@@ -185,6 +185,7 @@ fn main(
   let start = args.logits_offset + row * args.vocabulary;
   var own_largest = -3.0e38;
   var own_sum = 0.0;
+  var magnitude = 0u;
   for (var token = lane; token < args.vocabulary; token += workgroup_size) {
     let logit = logits[start + token];
     if (logit > own_largest) {
@@ -192,6 +193,12 @@ fn main(
       own_largest = logit;
     }
     own_sum += exp(logit - own_largest);
+    magnitude = max(magnitude, bitcast<u32>(logit) & 0x7fffffffu);
+  }
+  // NaN and plus infinity make the log-probability NaN, told by their bits because exp may make a number of them.
+  let no_number = bitcast<f32>(args.vocabulary | 0x7fc00000u);
+  if (magnitude > 0x7f800000u || bitcast<u32>(own_largest) == 0x7f800000u) {
+    own_sum = no_number;
   }
   partial[lane][0] = vec4f(own_largest, own_sum, 0.0, 0.0);
   workgroupBarrier();
@@ -315,5 +322,7 @@ fn main(
     }
   }
   tokens[args.tokens_offset + row] = chosen;
-  log_probabilities[args.log_probabilities_offset + row] = logits[start + chosen] - row_largest - log_total;
+  let known = (bitcast<u32>(row_sum) & 0x7fffffffu) <= 0x7f800000u;
+  let found = logits[start + chosen] - row_largest - log_total;
+  log_probabilities[args.log_probabilities_offset + row] = select(no_number, found, known);
 }

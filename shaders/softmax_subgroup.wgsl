@@ -33,11 +33,14 @@ fn main(
   }
   let start = args.input_offset + row * args.width;
   var own_largest = -3.0e38;
+  // The largest bits of a magnitude: above those of infinity for what is no number.
+  var magnitudes = vec4u();
   var sum = 0.0;
   var column = lane;
   for (; column + 3u * lanes < args.width; column += 4u * lanes) {
     let place = start + column;
     let values = vec4f(input[place], input[place + lanes], input[place + 2u * lanes], input[place + 3u * lanes]);
+    magnitudes = max(magnitudes, bitcast<vec4u>(values) & vec4u(0x7fffffffu));
     let larger = max(max(values.x, values.y), max(values.z, values.w));
     if (larger > own_largest) {
       sum *= exp(own_largest - larger);
@@ -48,11 +51,17 @@ fn main(
   }
   for (; column < args.width; column += lanes) {
     let value = input[start + column];
+    magnitudes.x = max(magnitudes.x, bitcast<u32>(value) & 0x7fffffffu);
     if (value > own_largest) {
       sum *= exp(own_largest - value);
       own_largest = value;
     }
     sum += exp(value - own_largest);
+  }
+  // NaN and plus infinity make the row NaN, told by their bits because exp may make a number of them.
+  let magnitude = max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
+  if (magnitude > 0x7f800000u || bitcast<u32>(own_largest) == 0x7f800000u) {
+    sum = bitcast<f32>(args.width | 0x7fc00000u);
   }
   let largest = subgroupMax(own_largest);
   let scale = 1.0 / subgroupAdd(sum * exp(own_largest - largest));

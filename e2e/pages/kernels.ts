@@ -8,6 +8,7 @@ import { conformanceRows, kernelNames } from './conformance-rows.ts';
 import { failedWith, rowsThatDependOnTheBatch } from './kernel-checks.ts';
 import type { Miscompile } from './miscompiles.ts';
 import { goldenRows, parseGolden } from './onnx-golden.ts';
+import { variantsThatDependOnTheBatch, variantsThatHideBadNumbers } from './row-checks.ts';
 
 // Kept, so that a refusal reaches the test that asks and not the page's console.
 const opened = openDevice(navigator.gpu);
@@ -22,6 +23,8 @@ const kernelsUnderTest = {
   goldenRows: async (text: string) => goldenRows(parseGolden(text), (await opened).device),
   failedWith: async (wrong: Miscompile) => failedWith((await opened).device, wrong),
   rowsThatDependOnTheBatch: async () => rowsThatDependOnTheBatch((await opened).device),
+  variantsThatDependOnTheBatch: async () => variantsThatDependOnTheBatch((await opened).device),
+  variantsThatHideBadNumbers: async () => variantsThatHideBadNumbers((await opened).device),
   exactDigests: async () => ({
     got: { ...(await exactDigests((await opened).device)), referee: refereeDigest() },
     expected: { ...exactDigestsExpected, referee: refereeDigestExpected },

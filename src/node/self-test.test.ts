@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { failedWith, rowsThatDependOnTheBatch } from '../../e2e/pages/kernel-checks.ts';
 import { miscompiles } from '../../e2e/pages/miscompiles.ts';
+import { variantsThatDependOnTheBatch, variantsThatHideBadNumbers } from '../../e2e/pages/row-checks.ts';
 import { openDevice, type OpenedDevice } from '../adapters/gpu/device.ts';
 import { kernelCases } from '../kernels/catalogue.ts';
 import type { Device } from '../kernels/device.ts';
@@ -41,5 +42,13 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('on a device', () => {
 
   test('a row gives equal bits alone and in any batch', async () => {
     expect(await rowsThatDependOnTheBatch(device())).toEqual([]);
+  });
+
+  test('every variant of the row kernels gives a row equal bits at any place of any batch', async () => {
+    expect(await variantsThatDependOnTheBatch(device())).toEqual([]);
+  });
+
+  test('NaN and infinity in a row come out as NaN, in every variant, and leave the rows beside it alone', async () => {
+    expect(await variantsThatHideBadNumbers(device())).toEqual([]);
   });
 });
