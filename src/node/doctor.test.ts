@@ -82,6 +82,7 @@ async function run(...words: readonly string[]) {
 test.each([
   [['doctor', '--gpu', 'any'], 'error: --gpu: a browser chooses the GPU itself; add --native'],
   [['doctor', '--tuner-check'], 'error: --tuner-check: works with --native only; add it'],
+  [['doctor', '--family', 'softmax'], 'error: --family: goes with --tuner-check; add it, or leave it out'],
 ])('%j is bad usage', async (words, line) => {
   expect(await run(...words)).toEqual({ code: 2, results: [], progress: [line] });
 });

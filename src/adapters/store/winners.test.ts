@@ -1,3 +1,5 @@
+/** Every store of tuned variants that a browser has against the one suite. */
+
 import 'fake-indexeddb/auto';
 import { testWinnerStore } from './winners-acceptance.ts';
 import { createIndexedDbWinners } from './indexeddb-winners.ts';

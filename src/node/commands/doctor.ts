@@ -7,7 +7,8 @@ import type { Command } from 'commander';
 import { InputError } from '../../core/result.ts';
 import type { Inspection } from '../../kernels/inspection.ts';
 import type { DeviceDescription } from '../../protocol/messages.ts';
-import { examine, type DoctorReport } from '../doctor.ts';
+import { families } from '../../kernels/families.ts';
+import { examine, pickLine, type DoctorReport } from '../doctor.ts';
 import { defaultDataFolder } from '../identity-file.ts';
 import { printResult, WorkFailedError, type Output } from '../output.ts';
 
@@ -16,6 +17,7 @@ interface DoctorFlags {
   readonly gpu?: string;
   readonly data: string;
   readonly tunerCheck: boolean;
+  readonly family?: string;
   readonly json: boolean;
 }
 
@@ -26,6 +28,7 @@ export function register(program: Command, output: Output): void {
     .option('--native', 'without a browser, as `volunteer --native` computes', false)
     .option('--gpu <name>', 'with --native, a GPU by a part of its name')
     .option('--tuner-check', 'with --native, how near the tuner’s picks are to the best variants', false)
+    .option('--family <name>', 'with --tuner-check, only this kernel family (default: all)')
     .option('--data <folder>', 'with --native, where the fastest variants are kept', defaultDataFolder())
     .option('--json', 'print one JSON object', false)
     .action((flags: DoctorFlags) => run(flags, output));
@@ -36,9 +39,17 @@ async function run(flags: DoctorFlags, output: Output): Promise<void> {
     throw new InputError('--gpu: a browser chooses the GPU itself; add --native');
   }
   if (!flags.native && flags.tunerCheck) throw new InputError('--tuner-check: works with --native only; add it');
+  checkFamily(flags);
   const report = await examine({ ...flags, progress: output.progress });
   printResult(output, flags.json, report, () => linesOf(report));
   if (!report.canContribute) throw new WorkFailedError(`this machine cannot contribute: ${report.obstacle}`);
+}
+
+function checkFamily({ family, tunerCheck }: DoctorFlags): void {
+  if (family === undefined) return;
+  if (!tunerCheck) throw new InputError('--family: goes with --tuner-check; add it, or leave it out');
+  if (families.some(({ name }) => name === family)) return;
+  throw new InputError(`--family: there is no ${family}; it is one of ${families.map(({ name }) => name).join(', ')}`);
 }
 
 /** The report for people; an obstacle stands last, as the error's own line. */
@@ -49,11 +60,7 @@ export function linesOf(report: DoctorReport): readonly string[] {
     ...(browser === undefined ? [] : [`browser ${browser.version}: ${browser.path}`]),
     ...(device === undefined ? [] : deviceLines(device)),
     ...(inspection === undefined ? [] : inspectionLines(inspection)),
-    ...(picks ?? []).map(
-      ({ family, bucket, pick, best, ratio, gain, tunerMs }) =>
-        `${family} ${bucket}: picked ${pick}, best ${best}, ${ratio.toFixed(2)} of its time; ` +
-        `${gain.toFixed(2)} times as fast as the safe variant, found in ${tunerMs.toFixed(0)} ms`,
-    ),
+    ...(picks ?? []).map(pickLine),
     ...(report.canContribute ? ['this machine can contribute'] : []),
   ];
 }
