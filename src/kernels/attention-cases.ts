@@ -4,11 +4,29 @@
  * log-sum-exp. The truth of the gradients is held against finite differences in `truth.test.ts`.
  */
 
-import { attentionDispatch, attentionGradientDispatches, type AttentionSizes } from './attention.ts';
+import type { Dispatch } from './device.ts';
 import type { Tensor } from './kernel.ts';
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
 import type { Random } from '../core/prng.ts';
 import { addAt, at, dot } from './truth.ts';
+import type { Choices, Variant } from './variants.ts';
+
+export interface AttentionSizes {
+  readonly sequences: number;
+  /** New tokens of each sequence; token t stands at position positionStart + t and sees positions 0 to its own. */
+  readonly tokens: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  /** Tokens already in the cache; default 0. */
+  readonly positionStart?: number;
+  /** Rows that key and value have for each sequence; default `tokens` (no cache). */
+  readonly positionsMax?: number;
+  /** Elements from one row of queries to the next; default heads * headSize. */
+  readonly queryStride?: number;
+  /** Elements from one row of keys, and of values, to the next; default kvHeads * headSize. */
+  readonly keyValueStride?: number;
+}
 
 /** What one query row of one head sees: where its keys start, and the probability of each. */
 function attentionRow(query: Float64Array, key: Float64Array, of: AttentionSizes, row: number) {
@@ -86,20 +104,28 @@ export const attentionTolerance: Tolerance = {
     'exp may be (3 + 2 |x|) units off in the last place for scores x of standard normals, summed over up to 315 keys',
 };
 
-export function attentionCases(random: Random): KernelCase[] {
-  return [...forwardCases(random), ...gradientCases(random)];
-}
-
 const sizesTitle = (of: AttentionSizes): string =>
   `${of.sequences} x ${of.tokens} tokens from ${of.positionStart ?? 0}, ${of.heads} heads of ${of.headSize} on ${of.kvHeads}`;
 
-const trainingSizes: readonly AttentionSizes[] = [
+/** Single rows, shared keys, heads that fill no tile of dimensions. */
+export const awkwardSizes: readonly AttentionSizes[] = [
   { sequences: 1, tokens: 1, heads: 1, kvHeads: 1, headSize: 1 },
   { sequences: 2, tokens: 65, heads: 3, kvHeads: 3, headSize: 4 },
   { sequences: 1, tokens: 97, heads: 4, kvHeads: 2, headSize: 16 },
   { sequences: 3, tokens: 3, heads: 3, kvHeads: 1, headSize: 65 },
   { sequences: 1, tokens: 315, heads: 2, kvHeads: 1, headSize: 32 },
   { sequences: 1, tokens: 33, heads: 2, kvHeads: 2, headSize: 128 },
+];
+
+/**
+ * The same for shaders with a pipeline for each count of chunks: all of one count, as software drivers take seconds to
+ * compile each. The tuner holds the others against the truth before it uses them.
+ */
+export const tiledSizes: readonly AttentionSizes[] = [
+  { sequences: 2, tokens: 3, heads: 3, kvHeads: 1, headSize: 40 },
+  { sequences: 1, tokens: 97, heads: 4, kvHeads: 2, headSize: 33 },
+  { sequences: 1, tokens: 65, heads: 2, kvHeads: 2, headSize: 64 },
+  { sequences: 1, tokens: 5, heads: 1, kvHeads: 1, headSize: 130 },
 ];
 
 /** Rows [heads of query, of key, of value] from three tensors. */
@@ -122,104 +148,123 @@ function packedSizes({ heads, kvHeads, headSize }: AttentionSizes) {
 
 const shifted = ({ buffer, offset = 0 }: Tensor, elements: number): Tensor => ({ buffer, offset: offset + elements });
 
-function forwardCases(random: Random): KernelCase[] {
-  return [...trainingSizes.map((sizes) => packedForwardCase(random, sizes)), cachedCase(random)];
+/** Makes the dispatches under test; `of` is what `attention.ts` takes. */
+type Dispatcher<Options, Made> = (of: Options & { readonly choices: Choices }) => Made;
+
+type CaseOptions = AttentionSizes & Record<'query' | 'key' | 'value' | 'output' | 'logSumExp', Tensor>;
+
+const only = ({ name }: Variant): Choices => ({ variantOf: () => name });
+
+/** The tensors of a row that holds query, key and value, and the strides to read them by. */
+function packedTensors(rows: Tensor, of: AttentionSizes) {
+  const { width, inner, stride } = packedSizes(of);
+  const strides = { queryStride: stride, keyValueStride: stride };
+  return { query: rows, key: shifted(rows, width), value: shifted(rows, width + inner), ...strides };
 }
 
-function packedForwardCase(random: Random, sizes: AttentionSizes): KernelCase {
+/** One problem for each variant. */
+export function attentionCase(
+  random: Random,
+  sizes: AttentionSizes,
+  dispatch: Dispatcher<CaseOptions, Dispatch>,
+): (variant: Variant) => KernelCase {
   const { sequences, tokens, heads, kvHeads, headSize } = sizes;
-  const query = normals(random, sequences * tokens * heads * headSize);
-  const key = normals(random, sequences * tokens * kvHeads * headSize);
-  const value = normals(random, key.length);
-  const rows = Float32Array.from(packed(toF64(query), toF64(key), toF64(value), sizes));
-  const { width, inner, stride } = packedSizes(sizes);
-  return {
+  const query = toF64(normals(random, sequences * tokens * heads * headSize));
+  const key = toF64(normals(random, sequences * tokens * kvHeads * headSize));
+  const value = toF64(normals(random, key.length));
+  const rows = Float32Array.from(packed(query, key, value, sizes));
+  const expected = { ...attentionTruth(query, key, value, sizes) };
+  return (variant) => ({
     kernel: 'attention',
-    title: sizesTitle(sizes),
+    variant,
+    title: `${sizesTitle(sizes)}, ${variant.name}`,
     tensors: {
       rows,
       output: new Float32Array(query.length),
       logSumExp: new Float32Array(sequences * tokens * heads),
     },
     dispatches: (of) => [
-      attentionDispatch({
-        query: of('rows'),
-        key: shifted(of('rows'), width),
-        value: shifted(of('rows'), width + inner),
+      dispatch({
+        ...packedTensors(of('rows'), sizes),
         output: of('output'),
         logSumExp: of('logSumExp'),
-        queryStride: stride,
-        keyValueStride: stride,
         ...sizes,
+        choices: only(variant),
       }),
     ],
-    expected: { ...attentionTruth(toF64(query), toF64(key), toF64(value), sizes) },
+    expected,
     tolerance: attentionTolerance,
-  };
+  });
 }
 
-function cachedCase(random: Random): KernelCase {
-  const sizes = { sequences: 2, tokens: 3, heads: 4, kvHeads: 2, headSize: 6, positionStart: 5, positionsMax: 11 };
-  const query = normals(random, 2 * 3 * 4 * 6);
-  const key = normals(random, 2 * 11 * 2 * 6);
+export function cachedCase(
+  random: Random,
+  dispatch: Dispatcher<CaseOptions, Dispatch>,
+): (variant: Variant) => KernelCase {
+  const sizes = { sequences: 2, tokens: 3, heads: 4, kvHeads: 2, headSize: 34, positionStart: 35, positionsMax: 41 };
+  const query = normals(random, 2 * 3 * 4 * 34);
+  const key = normals(random, 2 * 41 * 2 * 34);
   const value = normals(random, key.length);
-  return {
+  return (variant) => ({
     kernel: 'attention',
-    title: sizesTitle(sizes),
+    variant,
+    title: `${sizesTitle(sizes)}, ${variant.name}`,
     tensors: { query, key, value, output: new Float32Array(query.length), logSumExp: new Float32Array(2 * 3 * 4) },
     dispatches: (of) => [
-      attentionDispatch({
+      dispatch({
         query: of('query'),
         key: of('key'),
         value: of('value'),
         output: of('output'),
         logSumExp: of('logSumExp'),
         ...sizes,
+        choices: only(variant),
       }),
     ],
     expected: { ...attentionTruth(toF64(query), toF64(key), toF64(value), sizes) },
     tolerance: attentionTolerance,
-  };
+  });
 }
 
-function gradientCases(random: Random): KernelCase[] {
-  return trainingSizes.map((sizes): KernelCase => {
-    const { sequences, tokens, heads, kvHeads, headSize } = sizes;
-    const query = normals(random, sequences * tokens * heads * headSize);
-    const key = normals(random, sequences * tokens * kvHeads * headSize);
-    const value = normals(random, key.length);
-    const outputGradient = normals(random, query.length);
-    const { output, logSumExp } = attentionTruth(toF64(query), toF64(key), toF64(value), sizes);
-    const rows = Float32Array.from(packed(toF64(query), toF64(key), toF64(value), sizes));
-    const { width, inner, stride } = packedSizes(sizes);
-    const truth = attentionGradientTruth(toF64(query), toF64(key), toF64(value), toF64(outputGradient), sizes);
-    return {
-      kernel: 'attention_gradient',
-      title: sizesTitle(sizes),
-      tensors: {
-        rows,
-        output: Float32Array.from(output),
-        logSumExp: Float32Array.from(logSumExp),
-        outputGradient,
-        delta: new Float32Array(logSumExp.length),
-        gradient: new Float32Array(rows.length),
-      },
-      dispatches: (of) =>
-        attentionGradientDispatches({
-          query: of('rows'),
-          key: shifted(of('rows'), width),
-          value: shifted(of('rows'), width + inner),
-          output: of('output'),
-          logSumExp: of('logSumExp'),
-          outputGradient: of('outputGradient'),
-          delta: of('delta'),
-          gradient: of('gradient'),
-          queryStride: stride,
-          keyValueStride: stride,
-          ...sizes,
-        }),
-      expected: { gradient: packed(truth.queryGradient, truth.keyGradient, truth.valueGradient, sizes) },
-      tolerance: attentionTolerance,
-    };
+/** One backward problem for each variant, from the truth's own output and log-sum-exp. */
+export function attentionGradientCase(
+  random: Random,
+  sizes: AttentionSizes,
+  dispatch: Dispatcher<CaseOptions & Record<'outputGradient' | 'delta' | 'gradient', Tensor>, readonly Dispatch[]>,
+): (variant: Variant) => KernelCase {
+  const { sequences, tokens, heads, kvHeads, headSize } = sizes;
+  const query = toF64(normals(random, sequences * tokens * heads * headSize));
+  const key = toF64(normals(random, sequences * tokens * kvHeads * headSize));
+  const value = toF64(normals(random, key.length));
+  const outputGradient = normals(random, query.length);
+  const { output, logSumExp } = attentionTruth(query, key, value, sizes);
+  const rows = Float32Array.from(packed(query, key, value, sizes));
+  const truth = attentionGradientTruth(query, key, value, toF64(outputGradient), sizes);
+  const expected = { gradient: packed(truth.queryGradient, truth.keyGradient, truth.valueGradient, sizes) };
+  return (variant) => ({
+    kernel: 'attention_gradient',
+    variant,
+    title: `${sizesTitle(sizes)}, ${variant.name}`,
+    tensors: {
+      rows,
+      output: Float32Array.from(output),
+      logSumExp: Float32Array.from(logSumExp),
+      outputGradient,
+      delta: new Float32Array(logSumExp.length),
+      gradient: new Float32Array(rows.length),
+    },
+    dispatches: (of) =>
+      dispatch({
+        ...packedTensors(of('rows'), sizes),
+        output: of('output'),
+        logSumExp: of('logSumExp'),
+        outputGradient: of('outputGradient'),
+        delta: of('delta'),
+        gradient: of('gradient'),
+        ...sizes,
+        choices: only(variant),
+      }),
+    expected,
+    tolerance: attentionTolerance,
   });
 }

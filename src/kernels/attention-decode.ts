@@ -5,8 +5,8 @@
  */
 
 import { assert } from '../core/assert.ts';
-import { attentionNumbers, type AttentionSizes } from './attention.ts';
-import { attentionTolerance, attentionTruth } from './attention-cases.ts';
+import { attentionNumbers } from './attention.ts';
+import { attentionTolerance, attentionTruth, type AttentionSizes } from './attention-cases.ts';
 import type { Dispatch } from './device.ts';
 import { defineKernel, dispatchOf, elementGrid, rowGrid, setNumber, type Kernel, type Tensor } from './kernel.ts';
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';

@@ -3,46 +3,69 @@
  * log-sum-exp of each row; backward recomputes the probabilities from it (as Dao et al., "FlashAttention", 2022), so that
  * nothing of tokens x tokens is ever stored. Query heads are scaled by 1 / sqrt(headSize). Rows of queries, keys and values
  * may stand in longer ones, as one product for all three leaves them. One new token against a cache is
- * `attention-decode.ts`; truths and cases are in `attention-cases.ts`.
+ * `attention-decode.ts`; sizes, truths and cases are in `attention-cases.ts`.
  */
 
+import { present } from '../core/assert.ts';
 import type { Dispatch } from './device.ts';
-import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
+import {
+  attentionCase,
+  attentionGradientCase,
+  awkwardSizes,
+  cachedCase,
+  tiledSizes,
+  type AttentionSizes,
+} from './attention-cases.ts';
+import { defineKernel, dispatchOf, elementGrid, rowGrid, type Tensor } from './kernel.ts';
+import type { KernelCase } from './test-case.ts';
+import type { Random } from '../core/prng.ts';
+import { bucketOf, safeChoices, sizesOf, type Choices, type Family, type Variant } from './variants.ts';
 
 const strides = ['query_stride', 'kv_stride', 'scale:f32'] as const;
 
-const forward = defineKernel({
-  shader: 'attention',
+const forwardDeclaration = {
   tensors: ['query', 'key', 'value', '>output', '>log_sum_exp'],
   numbers: ['sequences', 'tokens', 'position_start', 'positions_max', 'heads', 'kv_heads', 'head_size', ...strides],
-});
-const queryGradient = defineKernel({
-  shader: 'attention_query_gradient',
+} as const;
+const queryDeclaration = {
   tensors: ['query', 'key', 'value', 'output', 'output_gradient', 'log_sum_exp', '>delta', '>gradient'],
   numbers: ['sequences', 'tokens', 'heads', 'kv_heads', 'head_size', ...strides],
-});
-const keyValueGradient = defineKernel({
-  shader: 'attention_key_value_gradient',
+} as const;
+const keyValueDeclaration = {
   tensors: ['query', 'key', 'value', 'output_gradient', 'log_sum_exp', 'delta', '>gradient'],
   numbers: ['sequences', 'tokens', 'heads', 'kv_heads', 'head_size', ...strides],
-});
+} as const;
 
-export interface AttentionSizes {
-  readonly sequences: number;
-  /** New tokens of each sequence; token t stands at position positionStart + t and sees positions 0 to its own. */
-  readonly tokens: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headSize: number;
-  /** Tokens already in the cache; default 0. */
-  readonly positionStart?: number;
-  /** Rows that key and value have for each sequence; default `tokens` (no cache). */
-  readonly positionsMax?: number;
-  /** Elements from one row of queries to the next; default heads * headSize. */
-  readonly queryStride?: number;
-  /** Elements from one row of keys, and of values, to the next; default kvHeads * headSize. */
-  readonly keyValueStride?: number;
-}
+const plain = {
+  forward: defineKernel({ shader: 'attention', ...forwardDeclaration }),
+  query: defineKernel({ shader: 'attention_query_gradient', ...queryDeclaration }),
+  keyValue: defineKernel({ shader: 'attention_key_value_gradient', ...keyValueDeclaration }),
+};
+/** For heads of up to 32, 64, 96 and 128 dimensions. */
+const tiles = [1, 2, 3, 4].map((chunks): typeof plain => {
+  const constants = { chunks };
+  return {
+    forward: defineKernel({ shader: 'attention_tile', constants, ...forwardDeclaration }),
+    query: defineKernel({ shader: 'attention_query_gradient_tile', constants, ...queryDeclaration }),
+    keyValue: defineKernel({ shader: 'attention_key_value_gradient_tile', constants, ...keyValueDeclaration }),
+  };
+});
+/** Dimensions of one of those chunks. */
+const chunkSize = 32;
+/** Queries, or keys, that a workgroup of the tiled shaders takes. */
+const tileRows = 32;
+
+const variants: readonly Variant[] = [
+  { name: 'plain', features: [] },
+  // Heads above 128 dimensions run plain under this name too. Adapters with small workgroups (SwiftShader, old phones) gain
+  // nothing from tiles, and compile them for seconds.
+  { name: 'tile', features: [], suits: ({ workgroupInvocationsMax }) => workgroupInvocationsMax > 256 },
+];
+const variantNamed = (name: string): Variant =>
+  present(
+    variants.find((variant) => variant.name === name),
+    `attention has no variant ${name}`,
+  );
 
 /** The uniform numbers that every attention kernel takes. */
 export function attentionNumbers(sizes: AttentionSizes) {
@@ -65,27 +88,42 @@ export function attentionNumbers(sizes: AttentionSizes) {
 /** What one invocation of the plain shaders takes: queries or keys of a head, and a tile of its dimensions. */
 const [queryBlock, keyBlock, dimensionTile] = [4, 2, 16];
 
+/** The kernels of this variant for heads of this size, and the grid that covers this many rows of each of these heads. */
+function kernelsFor(family: Family, of: AttentionSizes & { readonly choices?: Choices }) {
+  const { sequences, tokens, headSize, choices = safeChoices } = of;
+  const tiled = tiles[Math.ceil(headSize / chunkSize) - 1];
+  if (choices.variantOf(family, bucketOf({ tokens, head: headSize })) === 'tile' && tiled !== undefined) {
+    return { kernels: tiled, gridOf: (heads: number) => rowGrid(sequences * heads * Math.ceil(tokens / tileRows)) };
+  }
+  const parts = Math.ceil(headSize / dimensionTile);
+  const gridOf = (heads: number, block: number) => elementGrid(sequences * heads * Math.ceil(tokens / block) * parts);
+  return { kernels: plain, gridOf };
+}
+
+export interface AttentionOptions extends AttentionSizes {
+  readonly query: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
+  readonly output: Tensor;
+  readonly logSumExp: Tensor;
+  readonly choices?: Choices;
+}
+
 /**
  * Shapes: query and output [sequences, tokens, heads, headSize]; key and value [sequences, positionsMax, kvHeads,
  * headSize]; logSumExp [sequences, tokens, heads].
  */
-export function attentionDispatch(
-  of: AttentionSizes & {
-    readonly query: Tensor;
-    readonly key: Tensor;
-    readonly value: Tensor;
-    readonly output: Tensor;
-    readonly logSumExp: Tensor;
-  },
-): Dispatch {
-  const { query, key, value, output, logSumExp, sequences, tokens, heads, headSize } = of;
-  const invocations = sequences * Math.ceil(tokens / queryBlock) * heads * Math.ceil(headSize / dimensionTile);
-  return dispatchOf(
-    forward,
-    { query, key, value, output, log_sum_exp: logSumExp },
-    attentionNumbers(of),
-    elementGrid(invocations),
-  );
+export function attentionDispatch(of: AttentionOptions): Dispatch {
+  const { query, key, value, output, logSumExp, heads } = of;
+  const { kernels, gridOf } = kernelsFor(attentionFamily, of);
+  const tensors = { query, key, value, output, log_sum_exp: logSumExp };
+  return dispatchOf(kernels.forward, tensors, attentionNumbers(of), gridOf(heads, queryBlock));
+}
+
+export interface AttentionGradientOptions extends Omit<AttentionOptions, 'positionStart' | 'positionsMax'> {
+  readonly outputGradient: Tensor;
+  readonly delta: Tensor;
+  readonly gradient: Tensor;
 }
 
 /**
@@ -93,36 +131,60 @@ export function attentionDispatch(
  * headSize]: the heads of the query, then those of the key, then those of the value. Scratch `delta` [sequences, tokens,
  * heads]. Training only: no cache.
  */
-export function attentionGradientDispatches(
-  of: Omit<AttentionSizes, 'positionStart' | 'positionsMax'> & {
-    readonly query: Tensor;
-    readonly key: Tensor;
-    readonly value: Tensor;
-    readonly output: Tensor;
-    readonly logSumExp: Tensor;
-    readonly outputGradient: Tensor;
-    readonly delta: Tensor;
-    readonly gradient: Tensor;
-  },
-): Dispatch[] {
-  const { query, key, value, output, logSumExp, outputGradient, delta, gradient } = of;
-  const { sequences, tokens, heads, kvHeads, headSize } = of;
-  const tiles = Math.ceil(headSize / dimensionTile);
+export function attentionGradientDispatches(of: AttentionGradientOptions): Dispatch[] {
+  const { query, key, value, output, logSumExp, outputGradient, delta, gradient, heads, kvHeads } = of;
+  const { kernels, gridOf } = kernelsFor(attentionGradientFamily, of);
   const read = { query, key, value, output_gradient: outputGradient, log_sum_exp: logSumExp };
+  const numbers = attentionNumbers(of);
   return [
-    dispatchOf(
-      queryGradient,
-      { ...read, output, delta, gradient },
-      attentionNumbers(of),
-      elementGrid(sequences * Math.ceil(tokens / queryBlock) * heads * tiles),
-    ),
-    dispatchOf(
-      keyValueGradient,
-      { ...read, delta, gradient },
-      attentionNumbers(of),
-      elementGrid(sequences * Math.ceil(tokens / keyBlock) * kvHeads * tiles),
-    ),
+    dispatchOf(kernels.query, { ...read, output, delta, gradient }, numbers, gridOf(heads, queryBlock)),
+    dispatchOf(kernels.keyValue, { ...read, delta, gradient }, numbers, gridOf(kvHeads, keyBlock)),
   ];
 }
 
-export const attentionKernels = [forward, queryGradient, keyValueGradient];
+/** Pairs of a query and a key that it sees, over all sequences and heads. */
+const pairsOf = ({ sequences, tokens, heads }: AttentionSizes): number =>
+  (sequences * heads * tokens * (tokens + 1)) / 2;
+
+const trialSizes = (bucket: string): AttentionSizes => {
+  const { tokens = 64, head: headSize = 32 } = sizesOf(bucket);
+  // Its truth on a CPU stays near a tenth of a second.
+  return { sequences: 1, tokens: Math.min(tokens, 256), heads: 4, kvHeads: 2, headSize };
+};
+
+export const attentionFamily: Family = {
+  name: 'attention',
+  variants,
+  bound: 'flops',
+  shown: ['tokens:64,head:32', 'tokens:1024,head:128'],
+  trial: (bucket, random) => {
+    const sizes = trialSizes(bucket);
+    const caseOf = attentionCase(random, sizes, attentionDispatch);
+    return { caseOf: (name) => caseOf(variantNamed(name)), work: 4 * pairsOf(sizes) * sizes.headSize };
+  },
+};
+
+export const attentionGradientFamily: Family = {
+  name: 'attention_gradient',
+  variants,
+  bound: 'flops',
+  shown: ['tokens:64,head:32', 'tokens:1024,head:128'],
+  trial: (bucket, random) => {
+    const sizes = trialSizes(bucket);
+    const caseOf = attentionGradientCase(random, sizes, attentionGradientDispatches);
+    return { caseOf: (name) => caseOf(variantNamed(name)), work: 10 * pairsOf(sizes) * sizes.headSize };
+  },
+};
+
+export const attentionKernels = [plain, ...tiles].flatMap(({ forward, query, keyValue }) => [forward, query, keyValue]);
+
+/** Every variant on awkward sizes, packed and against a cache. */
+export function attentionCases(random: Random): KernelCase[] {
+  return variants.flatMap((variant) => [
+    cachedCase(random, attentionDispatch)(variant),
+    ...(variant.name === 'tile' ? tiledSizes : awkwardSizes).flatMap((sizes) => [
+      attentionCase(random, sizes, attentionDispatch)(variant),
+      attentionGradientCase(random, sizes, attentionGradientDispatches)(variant),
+    ]),
+  ]);
+}

@@ -3,8 +3,7 @@
 import { createRandom, type Random } from '../core/prng.ts';
 import { adamwCases, adamwKernels } from './adamw.ts';
 import { attentionDecodeCases, attentionDecodeKernels } from './attention-decode.ts';
-import { attentionCases } from './attention-cases.ts';
-import { attentionKernels } from './attention.ts';
+import { attentionCases, attentionKernels } from './attention.ts';
 import { crossEntropyCases, crossEntropyKernels } from './cross-entropy.ts';
 import { embeddingCases, embeddingKernels } from './embedding.ts';
 import { exactCases } from './exact-cases.ts';

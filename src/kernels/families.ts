@@ -1,6 +1,7 @@
 /** Every operation that has variants. Each family stands beside its operation; this list is what the tuner and pins know. */
 
 import { attentionDecodeFamily } from './attention-decode.ts';
+import { attentionFamily, attentionGradientFamily } from './attention.ts';
 import { crossEntropyFamily } from './cross-entropy.ts';
 import { layerNormFamily } from './layer-norm.ts';
 import { matmulFamily } from './matmul.ts';
@@ -23,6 +24,8 @@ export const families: readonly Family[] = [
   softmaxFamily,
   crossEntropyFamily,
   sampleFamily,
+  attentionFamily,
+  attentionGradientFamily,
   attentionDecodeFamily,
   q4MatvecFamily,
   q8MatvecFamily,

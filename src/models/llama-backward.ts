@@ -110,6 +110,7 @@ function createBackwardStep(forward: LlamaForward, gradients: Tensor) {
         weightGradient: part(gradients, weight),
         rows,
         width,
+        choices,
       }),
       rmsNormInputGradientDispatch({
         input,
@@ -120,6 +121,7 @@ function createBackwardStep(forward: LlamaForward, gradients: Tensor) {
         rows,
         width,
         accumulate,
+        choices,
       }),
     ],
   };

@@ -118,6 +118,7 @@ export function createForward(arena: Arena, weights: LlamaWeights, shape: LlamaS
       rows,
       width,
       epsilon: config.normEpsilon,
+      choices,
     }),
     matmulDispatch({
       form: 'NT',
@@ -238,6 +239,7 @@ function layerForward(
       rows,
       width,
       epsilon,
+      choices,
     }),
     // Key and value follow the query in the flat vector.
     matmulDispatch(project(attentionInput, layer.query, queryKeyValue, width, columns)),
@@ -264,6 +266,7 @@ function layerForward(
       rows,
       width,
       epsilon,
+      choices,
     }),
     // The up projection follows the gate.
     matmulDispatch(project(feedForwardInput, layer.gate, gateUp, width, 2 * hidden)),
@@ -305,7 +308,7 @@ export function createLoss(arena: Arena, forward: LlamaForward): LlamaLoss {
   const targets = arena.tensor('targets', rows);
   const losses = arena.tensor('losses', rows);
   const scratch = arena.tensor('loss parts', reduceParts);
-  const { logits, config } = forward;
+  const { logits, config, choices = safeChoices } = forward;
   const entropy = crossEntropyDispatch({
     targets,
     logits,
@@ -313,6 +316,7 @@ export function createLoss(arena: Arena, forward: LlamaForward): LlamaLoss {
     rows,
     vocabulary: config.vocabulary,
     gradientScale: 1 / rows,
+    choices,
   });
   return {
     targets,

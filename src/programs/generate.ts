@@ -86,6 +86,7 @@ async function openSampler(plan: GeneratePlan, device: Device, chunks: Chunks, c
       topP: plan.topP,
       seed: plan.seed,
       position: promptTokens.length + step,
+      choices,
     });
 
   async function run({ unit, signal, progress }: UnitRequest): Promise<Bytes> {
