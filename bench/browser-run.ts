@@ -55,6 +55,7 @@ export async function raceInBrowser(options: BrowserOptions): Promise<BrowserRun
         }
       }
       const variants = await driven.call('variants');
+      for (const line of variants) say(`variant: ${line}`);
       return { ...opened, browser: driven.browser, ceilings, cases, broken, variants };
     } finally {
       await driven.close();

@@ -104,3 +104,30 @@ test('what ours throws ends the measurement', async () => {
   const measured = measure({ name: 'case', unit: 'ms', better: 'lower', scale: 1e-3, contenders }, 5, () => 0);
   await expect(measured).rejects.toThrow('ours failed');
 });
+
+test('a peer far slower than the best one is timed in two rounds and leaves the ratio as it is', async () => {
+  let seconds = 0;
+  let slowRuns = 0;
+  const takes = (time: number) => () => {
+    seconds += time;
+    return 1;
+  };
+  const slow = (): number => {
+    slowRuns++;
+    return takes(10)();
+  };
+  const contenders = [
+    { name: 'ours', run: takes(1) },
+    { name: 'slow 1.0', run: slow },
+    { name: 'best 1.0', run: takes(2) },
+  ] as const;
+  const report = await measure(
+    { name: 'case', unit: 'ms', better: 'lower', scale: 1e-3, contenders },
+    7,
+    () => seconds,
+  );
+  expect(slowRuns, 'two warm-ups and two rounds').toBe(4);
+  expect(report.peers['slow 1.0']).toBeCloseTo(10_000, 6);
+  expect(report.ratios).toHaveLength(7);
+  expect(report.ratio).toBeCloseTo(2, 9);
+});

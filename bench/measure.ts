@@ -40,32 +40,44 @@ export interface MeasuredCase extends CaseReport {
   readonly ratios: readonly number[];
 }
 
-/** Runs warm-up rounds that are not counted, then `rounds`; `now` gives seconds. Throws what ours throws. */
+/** A peer so many times slower than the best one, and slower than so many seconds, is timed in its first rounds only. */
+const hopeless = { times: 4, seconds: 2, rounds: 2 } as const;
+
+/**
+ * Runs warm-up rounds that are not counted, then `rounds`; `now` gives seconds. Throws what ours throws. In each round
+ * every contender runs once, save those that are `hopeless`: their time does not touch the ratio, and nobody has to wait
+ * minutes for it.
+ */
 export async function measure(problem: Case, rounds: number, now: () => number, warmUps = 2): Promise<MeasuredCase> {
-  const { name, unit, better, contenders } = problem;
+  const { name, unit, contenders } = problem;
   const [ours, ...peers] = contenders;
-  const runs = new Map(contenders.map((contender) => [contender, [] as number[]]));
+  const racing = new Map(contenders.map((contender) => [contender, { values: [] as number[], seconds: 0 }]));
   const wrong: Record<string, string> = {};
   for (let round = -warmUps; round < rounds; round++) {
-    for (const [contender, values] of runs) {
+    const best = Math.min(...[...racing].filter(([one]) => one !== ours).map(([, { seconds }]) => seconds));
+    for (const [contender, kept] of racing) {
+      const isSlow = kept.seconds > Math.max(hopeless.seconds, hopeless.times * best);
+      if (contender !== ours && isSlow && round >= hopeless.rounds) continue;
       try {
-        const value = await timed(problem, contender, now);
-        if (round >= 0) values.push(value);
+        const start = now();
+        const work = await contender.run();
+        kept.seconds = now() - start;
+        if (round >= 0) kept.values.push(valueOf(problem, work, kept.seconds));
       } catch (error) {
         if (contender === ours) throw error;
         wrong[contender.name] = error instanceof Error ? error.message : String(error);
-        runs.delete(contender);
+        racing.delete(contender);
       }
     }
   }
-  const valuesOf = (contender: Contender): readonly number[] => runs.get(contender) ?? [];
-  const ratios = paired(valuesOf(ours), peers.map(valuesOf), better);
+  const valuesOf = (contender: Contender): readonly number[] => racing.get(contender)?.values ?? [];
+  const ratios = paired(valuesOf(ours), peers.map(valuesOf), problem.better);
   return {
     name,
     unit,
     ours: median(valuesOf(ours)),
     peers: Object.fromEntries(
-      peers.filter((peer) => runs.has(peer)).map((peer) => [peer.name, median(valuesOf(peer))]),
+      peers.filter((peer) => racing.has(peer)).map((peer) => [peer.name, median(valuesOf(peer))]),
     ),
     ratio: ratios.length === 0 ? null : median(ratios),
     ratios,
@@ -73,23 +85,18 @@ export async function measure(problem: Case, rounds: number, now: () => number, 
   };
 }
 
-async function timed({ better, scale }: Case, { run }: Contender, now: () => number): Promise<number> {
-  const start = now();
-  const work = await run();
-  const seconds = now() - start;
-  return better === 'higher' ? work / seconds / scale : seconds / work / scale;
-}
+const valueOf = ({ better, scale }: Case, work: number, seconds: number): number =>
+  better === 'higher' ? work / seconds / scale : seconds / work / scale;
 
-/** Round by round, how often the best peer's time holds ours. Peers that left the race have no values. */
+/** Round by round, how often the best peer's time holds ours. Peers that left the race have no values, slow ones few. */
 function paired(
   ours: readonly number[],
   peers: readonly (readonly number[])[],
   better: Case['better'],
 ): readonly number[] {
-  const racing = peers.filter((values) => values.length > 0);
-  if (racing.length === 0) return [];
-  return ours.map((value, round) => {
-    const others = racing.map((values) => values[round] ?? NaN);
+  return ours.flatMap((value, round) => {
+    const others = peers.flatMap((values) => values[round] ?? []);
+    if (others.length === 0) return [];
     return better === 'higher' ? value / Math.max(...others) : Math.min(...others) / value;
   });
 }

@@ -104,7 +104,7 @@ describe('options in the documents', () => {
   const commands = leaves(program);
   const optionsOf = (command: Command): string[] => command.options.map(({ long }) => long ?? '');
   /** Options of npm, of the benchmarks and of the tests, which are no commands of ours. */
-  const others = ['--silent', '--suite', '--json', '--only', '--help'];
+  const others = ['--silent', '--suite', '--peers', '--json', '--only', '--help'];
   const known = new Set([...commands.flatMap(optionsOf), ...others]);
 
   const commandOf = (words: readonly string[]): Command | undefined =>
