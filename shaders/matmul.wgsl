@@ -3,6 +3,8 @@
 // invocations read neighbouring columns. `single_row`: one element each, in the same order of sums.
 
 override workgroup_size: u32 = 64;
+// Right is stored in f32, or in halves, two in each word.
+override half_weights: bool = false;
 
 struct Arguments {
   left_offset: u32,
@@ -25,10 +27,18 @@ struct Arguments {
 
 @group(0) @binding(0) var<uniform> args: Arguments;
 @group(0) @binding(1) var<storage, read> left: array<f32>;
-@group(0) @binding(2) var<storage, read> right: array<f32>;
+@group(0) @binding(2) var<storage, read> right: array<u32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
+
+fn right_at(place: u32) -> f32 {
+  if (!half_weights) {
+    return bitcast<f32>(right[place]);
+  }
+  let pair = unpack2x16float(right[place / 2u]);
+  return select(pair.x, pair.y, place % 2u == 1u);
+}
 
 // 1 GELU (by tanh, written with the logistic function), 2 SiLU, 3 ReLU. Comparisons keep NaN, as max would not.
 fn activated(x: f32) -> f32 {
@@ -105,7 +115,7 @@ fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) g
   var sum7 = vec4f();
   var step = 0u;
   for (var inner = 0u; inner < args.inner; inner++) {
-    let four = vec4f(right[at.x], right[at.y], right[at.z], right[at.w]);
+    let four = vec4f(right_at(at.x), right_at(at.y), right_at(at.z), right_at(at.w));
     sum0 = fma(vec4f(left[left0 + step]), four, sum0);
     sum1 = fma(vec4f(left[left1 + step]), four, sum1);
     sum2 = fma(vec4f(left[left2 + step]), four, sum2);
@@ -134,12 +144,12 @@ fn single_row(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgro
     return;
   }
   var left_at = args.left_offset + index / args.columns * args.left_row_stride;
-  var right_at = args.right_offset + index % args.columns * args.right_column_stride;
+  var right_place = args.right_offset + index % args.columns * args.right_column_stride;
   var sum = 0.0;
   for (var inner = 0u; inner < args.inner; inner++) {
-    sum = fma(left[left_at], right[right_at], sum);
+    sum = fma(left[left_at], right_at(right_place), sum);
     left_at += args.left_inner_stride;
-    right_at += args.right_inner_stride;
+    right_place += args.right_inner_stride;
   }
   store_one(index / args.columns, index % args.columns, sum);
 }

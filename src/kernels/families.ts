@@ -5,6 +5,7 @@ import { attentionFamily, attentionGradientFamily } from './attention.ts';
 import { crossEntropyFamily } from './cross-entropy.ts';
 import { layerNormFamily } from './layer-norm.ts';
 import { matmulFamily } from './matmul.ts';
+import { matvecFamily } from './matvec.ts';
 import { rmsNormFamily } from './rms-norm.ts';
 import { sampleFamily } from './sample.ts';
 import { softmaxFamily } from './softmax.ts';
@@ -19,6 +20,7 @@ import { safeVariant } from './variants.ts';
 
 export const families: readonly Family[] = [
   matmulFamily,
+  matvecFamily,
   rmsNormFamily,
   layerNormFamily,
   softmaxFamily,

@@ -1,48 +1,76 @@
 /**
  * Matrix product in the three forms that a network needs: NT forward (weights stored [out, in]), NN for the gradient of
- * the input, TN for the gradient of the weights. Every output element sums over `inner` in ascending order, so a row's
- * result does not depend on how many rows there are.
+ * the input, TN for the gradient of the weights; with bias, activation and residual. Every output element sums over
+ * `inner` in ascending order in every variant, so a row's result does not depend on how many rows there are. Variants
+ * differ in who reads what: software adapters want large register tiles, GPUs want tiles in a workgroup's memory.
  */
 
 import type { Dispatch } from './device.ts';
+import { gridOf, type Grid } from './grid.ts';
 import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
-import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
-import type { Random } from '../core/prng.ts';
-import { addAt, at } from './truth.ts';
-import type { Choices } from './variants.ts';
+import type { Activation, MatmulForm, MatmulSizes } from './matmul-truth.ts';
+import { matmulTrial } from './matmul-trial.ts';
+import { bucketOf, safeChoices, type Choices, type Family, type Variant } from './variants.ts';
 
-/** Which operand is stored transposed. NN: left [rows, inner], right [inner, columns]. NT: right is stored [columns, inner]. TN: left is stored [inner, rows]. */
-export type MatmulForm = 'NN' | 'NT' | 'TN';
+export { matmulTolerance, matmulTruth, type Activation, type MatmulForm } from './matmul-truth.ts';
 
-/** What follows the product: GELU is the one of tanh, as GPT-2 has it. */
-export type Activation = 'none' | 'gelu' | 'silu' | 'relu';
-const activations: readonly Activation[] = ['none', 'gelu', 'silu', 'relu'];
+const epilogue = ['has_bias', 'activation', 'has_residual', 'accumulate'] as const;
+const plainDeclaration = {
+  shader: 'matmul',
+  tensors: ['left', 'right:u32', 'bias', 'residual', '>output'],
+  numbers: [
+    'rows',
+    'columns',
+    'inner',
+    'left_row_stride',
+    'left_inner_stride',
+    'right_inner_stride',
+    'right_column_stride',
+    ...epilogue,
+  ],
+} as const;
+const tiledDeclaration = {
+  shader: 'matmul_tiled',
+  tensors: ['left', 'right:u32', 'left_wide', 'right_wide', 'bias', 'residual', '>output'],
+  numbers: [
+    'rows',
+    'columns',
+    'inner',
+    'left_line_stride',
+    'left_step_stride',
+    'right_line_stride',
+    'right_step_stride',
+    ...epilogue,
+  ],
+} as const;
+const quadDeclaration = {
+  shader: 'matmul_quad',
+  tensors: ['left', 'right', 'bias', 'residual', '>output'],
+  numbers: ['rows', 'columns', 'inner', ...epilogue],
+} as const;
 
-const tensors = ['left', 'right', 'bias', 'residual', '>output'] as const;
-const numbers = [
-  'rows',
-  'columns',
-  'inner',
-  'left_row_stride',
-  'left_inner_stride',
-  'right_inner_stride',
-  'right_column_stride',
-  'has_bias',
-  'activation',
-  'has_residual',
-  'accumulate',
-] as const;
-const tiled = defineKernel({ shader: 'matmul', tensors, numbers });
-const single = defineKernel({ shader: 'matmul', entryPoint: 'single_row', tensors, numbers });
+const byStorage = (entryPoint: string) => ({
+  f32: defineKernel({ ...plainDeclaration, entryPoint }),
+  f16: defineKernel({ ...plainDeclaration, entryPoint, constants: { half_weights: 1 } }),
+});
+const plain = byStorage('main');
+const single = byStorage('single_row');
+const quad = {
+  NN: defineKernel({ ...quadDeclaration, entryPoint: 'nn' }),
+  NT: defineKernel({ ...quadDeclaration, entryPoint: 'nt' }),
+  TN: defineKernel({ ...quadDeclaration, entryPoint: 'tn' }),
+};
 
-export interface MatmulOptions {
+/** How weights are stored: floats, or halves, two in each word, the first in the low half; offsets count elements. */
+export type WeightStorage = 'f32' | 'f16';
+
+export interface MatmulOptions extends MatmulSizes {
   readonly form: MatmulForm;
   readonly left: Tensor;
   readonly right: Tensor;
   readonly output: Tensor;
-  readonly rows: number;
-  readonly columns: number;
-  readonly inner: number;
+  /** How `right` is stored; halves only in form NT. Default f32. */
+  readonly weights?: WeightStorage;
   /** [columns], added to every row of the product. */
   readonly bias?: Tensor;
   /** Of product and bias; default none. */
@@ -56,134 +84,147 @@ export interface MatmulOptions {
 
 /** output [rows, columns] = activation(left x right + bias) + residual, or output += that with `accumulate`. */
 export function matmulDispatch(of: MatmulOptions): Dispatch {
-  const { form, left, right, output, bias, residual, rows, columns, inner } = of;
-  const { activation = 'none', accumulate = false } = of;
-  const sizes = {
-    rows,
-    columns,
-    inner,
+  const { rows, weights = 'f32', choices = safeChoices } = of;
+  // A single row would leave most of a tile idle; one invocation an element keeps the same order of sums.
+  if (rows === 1) return plainDispatch(single[weights], of, elementGrid(of.columns));
+  const variant = choices.variantOf(matmulFamily, matmulBucket(of));
+  const tile = tiles[variant];
+  if (tile !== undefined) return tiledDispatch(tile, of);
+  if (variant === 'quad-16x8' && weights === 'f32' && isWide(waysOf(of), of)) return quadDispatch(of);
+  return plainDispatch(plain[weights], of, elementGrid(Math.ceil(rows / 8) * Math.ceil(of.columns / 4)));
+}
+
+function plainDispatch(kernel: (typeof plain)['f32'], of: MatmulOptions, grid: Grid): Dispatch {
+  const { form, rows, columns, inner } = of;
+  const strides = {
     left_row_stride: form === 'TN' ? 1 : inner,
     left_inner_stride: form === 'TN' ? rows : 1,
     right_inner_stride: form === 'NT' ? 1 : columns,
     right_column_stride: form === 'NT' ? inner : 1,
-    has_bias: bias === undefined ? 0 : 1,
-    activation: activations.indexOf(activation),
-    has_residual: residual === undefined ? 0 : 1,
-    accumulate: accumulate ? 1 : 0,
   };
-  // Every binding wants a buffer, read or not.
-  const bound = { left, right, bias: bias ?? left, residual: residual ?? left, output };
-  // A single row would leave most of the tile idle; one thread an element keeps the same order of sums.
-  if (rows === 1) return dispatchOf(single, bound, sizes, elementGrid(columns));
-  const tiles = Math.ceil(rows / rowTile) * Math.ceil(columns / columnTile);
-  return dispatchOf(tiled, bound, sizes, elementGrid(tiles));
+  return dispatchOf(kernel, boundOf(of), { ...sizesAndEpilogue(of), ...strides }, grid);
 }
 
-/** Outputs of one invocation, as `shaders/matmul.wgsl` has them. */
-const rowTile = 8;
-const columnTile = 4;
+function tiledDispatch({ down, across }: Tile, of: MatmulOptions): Dispatch {
+  const { form, left, right, rows, columns, inner } = of;
+  const strides = {
+    left_line_stride: form === 'TN' ? 1 : inner,
+    left_step_stride: form === 'TN' ? rows : 1,
+    right_line_stride: form === 'NT' ? inner : 1,
+    right_step_stride: form === 'NT' ? 1 : columns,
+  };
+  const constants = { threads_down: down, threads_across: across, ...waysOf(of) };
+  const groups = Math.ceil(rows / (8 * down)) * Math.ceil(columns / (8 * across));
+  const bound = { ...boundOf(of), left_wide: left, right_wide: right };
+  return dispatchOf(tiledKernel(constants), bound, { ...sizesAndEpilogue(of), ...strides }, gridOf(groups, 1));
+}
 
-export const matmulKernels = [tiled, single];
+function quadDispatch(of: MatmulOptions): Dispatch {
+  const { form, rows, columns } = of;
+  // Four neighbours make the same rows, so that invocations across come in fours.
+  const invocations = Math.ceil(rows / 16) * Math.ceil(columns / 32) * 4;
+  return dispatchOf(quad[form], boundOf(of), sizesAndEpilogue(of), elementGrid(invocations));
+}
 
-export function matmulTruth(
-  form: MatmulForm,
-  left: Float64Array,
-  right: Float64Array,
-  { rows, columns, inner }: { readonly rows: number; readonly columns: number; readonly inner: number },
-): Float64Array {
-  const output = new Float64Array(rows * columns);
-  for (let row = 0; row < rows; row++) {
-    for (let step = 0; step < inner; step++) {
-      const value = at(left, form === 'TN' ? step * rows + row : row * inner + step);
-      for (let column = 0; column < columns; column++) {
-        const other = at(right, form === 'NT' ? column * inner + step : step * columns + column);
-        addAt(output, row * columns + column, value * other);
-      }
-    }
+/** Every binding wants a buffer, read or not. */
+const boundOf = ({ left, right, bias, residual, output }: MatmulOptions) => ({
+  left,
+  right,
+  bias: bias ?? left,
+  residual: residual ?? left,
+  output,
+});
+
+const sizesAndEpilogue = (of: MatmulOptions) => ({
+  rows: of.rows,
+  columns: of.columns,
+  inner: of.inner,
+  has_bias: of.bias === undefined ? 0 : 1,
+  activation: activations.indexOf(of.activation ?? 'none'),
+  has_residual: of.residual === undefined ? 0 : 1,
+  accumulate: of.accumulate === true ? 1 : 0,
+});
+const activations: readonly Activation[] = ['none', 'gelu', 'silu', 'relu'];
+
+const matmulBucket = ({ form, weights = 'f32', rows, columns, inner }: MatmulOptions): string =>
+  `${form}${weights === 'f16' ? '-f16' : ''},${bucketOf({ rows, columns, inner })}`;
+
+/** How the tiled shader reads the operands: by four elements where they lie so, see `left_way` and `right_way` there. */
+function waysOf({ form, left, right, rows, columns, inner, weights = 'f32' }: MatmulOptions): Ways {
+  const wayOf = (byLines: boolean, length: number, offset = 0): number => {
+    if (length % 4 !== 0 || offset % 4 !== 0) return 0;
+    return byLines ? 2 : 1;
+  };
+  const leftWay = form === 'TN' ? wayOf(true, rows, left.offset) : wayOf(false, inner, left.offset);
+  if (weights === 'f16') {
+    const isEven = inner % 2 === 0 && (right.offset ?? 0) % 2 === 0;
+    return { left_way: leftWay, right_way: isEven ? 4 : 3 };
   }
-  return output;
+  const rightWay = form === 'NT' ? wayOf(false, inner, right.offset) : wayOf(true, columns, right.offset);
+  return { left_way: leftWay, right_way: rightWay };
 }
 
-export const matmulTolerance: Tolerance = {
-  absolute: 1e-4,
-  relative: 1e-6,
-  reason: 'sums of up to 315 products of standard normals: the root of the count times an f32 rounding of about 18',
+/** Whether both operands can be read by four elements throughout. */
+const isWide = ({ left_way, right_way }: Ways, { inner }: MatmulOptions): boolean =>
+  left_way > 0 && right_way > 0 && inner % 4 === 0;
+
+interface Ways {
+  readonly left_way: number;
+  readonly right_way: number;
+}
+
+const tiledKernels = new Map<string, ReturnType<typeof makeTiled>>();
+const makeTiled = (constants: Readonly<Record<string, number>>) => defineKernel({ ...tiledDeclaration, constants });
+
+function tiledKernel(constants: Readonly<Record<string, number>>): ReturnType<typeof makeTiled> {
+  const key = JSON.stringify(constants);
+  const kernel = tiledKernels.get(key) ?? makeTiled(constants);
+  tiledKernels.set(key, kernel);
+  return kernel;
+}
+
+/** Invocations of a workgroup, each of which makes 8 rows of 8 columns. */
+interface Tile {
+  readonly down: number;
+  readonly across: number;
+}
+
+const tiles: Readonly<Record<string, Tile>> = {
+  'tile-64x64': { down: 8, across: 8 },
+  'tile-128x64': { down: 16, across: 8 },
+  'tile-128x128': { down: 16, across: 16 },
 };
 
-export function matmulCases(random: Random): KernelCase[] {
-  const forms: readonly MatmulForm[] = ['NN', 'NT', 'TN'];
-  const shapes = [
-    { rows: 1, columns: 1, inner: 1 },
-    { rows: 1, columns: 315, inner: 97 },
-    { rows: 3, columns: 97, inner: 65 },
-    { rows: 65, columns: 3, inner: 315 },
-    { rows: 97, columns: 65, inner: 3 },
-    { rows: 64, columns: 64, inner: 32 },
-  ];
-  return forms.flatMap((form) =>
-    shapes.map((sizes, index): KernelCase => {
-      const { rows, columns, inner } = sizes;
-      const left = normals(random, rows * inner);
-      const right = normals(random, inner * columns);
-      const bias = normals(random, columns);
-      const residual = normals(random, rows * columns);
-      const output = normals(random, rows * columns);
-      const accumulate = index % 2 === 1;
-      const activation = at4(activations, index);
-      const [hasBias, hasResidual] = [index % 3 === 2, index % 4 === 2];
-      const product = matmulTruth(form, toF64(left), toF64(right), sizes);
-      const after = epilogueTruth(product, columns, {
-        activation,
-        ...(hasBias && { bias }),
-        ...(hasResidual && { residual }),
-        ...(accumulate && { output }),
-      });
-      return {
-        kernel: rows === 1 ? single.name : tiled.name,
-        title: `${form}, ${rows} x ${inner} by ${inner} x ${columns}, ${activation}${hasBias ? ', bias' : ''}${hasResidual ? ', residual' : ''}${accumulate ? ', added' : ''}`,
-        tensors: { left, right, bias, residual, output },
-        dispatches: (of) => [
-          matmulDispatch({
-            form,
-            left: of('left'),
-            right: of('right'),
-            output: of('output'),
-            ...(hasBias && { bias: of('bias') }),
-            ...(hasResidual && { residual: of('residual') }),
-            ...sizes,
-            activation,
-            accumulate,
-          }),
-        ],
-        expected: { output: after },
-        tolerance: matmulTolerance,
-      };
-    }),
-  );
-}
+/** Both tiles of a slice of 16 steps, padded by four floats a step: 16,896 bytes; WebGPU's default is 16,384. */
+const largeTileBytes = 16 * (132 + 132) * 4;
 
-const at4 = (names: readonly Activation[], index: number): Activation => names[index % names.length] ?? 'none';
-
-/** What follows the product: bias, activation, and then the sum with the residual and with what the output held. */
-function epilogueTruth(
-  product: Float64Array,
-  columns: number,
-  of: {
-    readonly activation: Activation;
-    readonly bias?: Float32Array;
-    readonly residual?: Float32Array;
-    readonly output?: Float32Array;
+export const matmulVariants: readonly Variant[] = [
+  { name: 'plain', features: [] },
+  { name: 'quad-16x8', features: ['subgroups'] },
+  { name: 'tile-64x64', features: [] },
+  { name: 'tile-128x64', features: [] },
+  {
+    name: 'tile-128x128',
+    features: [],
+    suits: ({ workgroupBytesMax, workgroupInvocationsMax }) =>
+      workgroupBytesMax >= largeTileBytes && workgroupInvocationsMax >= 256,
   },
-): Float64Array {
-  const { activation, bias, residual, output } = of;
-  return product.map((value, index) => {
-    const sum = activatedTruth(activation, value + (bias === undefined ? 0 : at(bias, index % columns)));
-    return sum + (residual === undefined ? 0 : at(residual, index)) + (output === undefined ? 0 : at(output, index));
-  });
-}
+];
 
-export function activatedTruth(activation: Activation, x: number): number {
-  if (activation === 'gelu') return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
-  if (activation === 'silu') return x / (1 + Math.exp(-x));
-  return activation === 'relu' ? Math.max(x, 0) : x;
-}
+export const matmulFamily: Family = {
+  name: 'matmul',
+  variants: matmulVariants,
+  bound: 'flops',
+  trial: (bucket, random) => matmulTrial(matmulVariants, matmulDispatch, bucket, random),
+  shown: (['NN', 'NT', 'TN', 'NT-f16'] as const).map(
+    (form) => `${form},${bucketOf({ rows: 512, columns: 512, inner: 512 })}`,
+  ),
+};
+
+/** Of the tiled kernels one; the others differ in overrides alone. */
+export const matmulKernels = [
+  ...Object.values(plain),
+  ...Object.values(single),
+  ...Object.values(quad),
+  makeTiled({ threads_down: 16, threads_across: 8 }),
+];

@@ -5,12 +5,13 @@
  * choice of variant. Many rows are `matmul.ts`'s; truths and cases are in `matvec-cases.ts`.
  */
 
+import { assert, present } from '../core/assert.ts';
 import type { Dispatch } from './device.ts';
+import { gridOf } from './grid.ts';
 import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
-import type { Choices, Variant } from './variants.ts';
-
-/** How weights are stored: floats, or halves, two in each word, the first in the low half; offsets count elements. */
-export type WeightStorage = 'f32' | 'f16';
+import type { WeightStorage } from './matmul.ts';
+import { matvecTrial } from './matvec-trial.ts';
+import { bucketOf, safeChoices, type Choices, type Family, type Variant } from './variants.ts';
 
 /** RMSNorm of the input before the product: gain * x / sqrt(mean(x^2) + epsilon). */
 export interface FusedNorm {
@@ -19,18 +20,50 @@ export interface FusedNorm {
   readonly epsilon: number;
 }
 
-const declaration = {
-  shader: 'matvec',
-  tensors: ['input', 'weight:u32', 'gain', 'bias', '>output'],
-  numbers: ['rows', 'columns', 'inner', 'has_norm', 'epsilon:f32', 'has_bias', 'accumulate'],
-} as const;
-const plain = {
-  f32: defineKernel({ ...declaration }),
-  f16: defineKernel({ ...declaration, constants: { half_weights: 1 } }),
-};
-const plainGated = {
-  f32: defineKernel({ ...declaration, constants: { gated: 1 } }),
-  f16: defineKernel({ ...declaration, constants: { gated: 1, half_weights: 1 } }),
+const numbers = ['rows', 'columns', 'inner', 'has_norm', 'epsilon:f32', 'has_bias', 'accumulate'] as const;
+const plainKernel = (weights: WeightStorage, gated: boolean) =>
+  defineKernel({
+    shader: 'matvec',
+    tensors: ['input', 'weight:u32', 'gain', 'bias', '>output'],
+    numbers,
+    constants: { half_weights: weights === 'f16' ? 1 : 0, gated: gated ? 1 : 0 },
+  });
+const pairKernel = (
+  shader: 'matvec_shared' | 'matvec_subgroup',
+  weights: WeightStorage,
+  gated: boolean,
+  wide: boolean,
+) =>
+  defineKernel({
+    shader,
+    tensors: ['input', 'weight:u32', 'input_wide', 'weight_wide', 'gain', 'bias', '>output'],
+    numbers,
+    constants: { half_weights: weights === 'f16' ? 1 : 0, gated: gated ? 1 : 0, wide: wide ? 1 : 0 },
+  });
+
+const both = [false, true] as const;
+const storages: readonly WeightStorage[] = ['f32', 'f16'];
+const plain = storages.map((weights) => both.map((gated) => plainKernel(weights, gated)));
+const pairs = (shader: 'matvec_shared' | 'matvec_subgroup') =>
+  storages.map((weights) => both.map((gated) => both.map((wide) => pairKernel(shader, weights, gated, wide))));
+const shared = pairs('matvec_shared');
+const subgroup = pairs('matvec_subgroup');
+
+export const matvecKernels = [...plain.flat(), ...shared.flat(2), ...subgroup.flat(2)];
+
+export const matvecVariants: readonly Variant[] = [
+  { name: 'plain', features: [] },
+  { name: 'workgroup', features: [] },
+  { name: 'subgroup', features: ['subgroups'] },
+];
+
+/** Tuned by columns (of the weight) and inner alone: a row's bits must not depend on how many rows there are. */
+export const matvecFamily: Family = {
+  name: 'matvec',
+  variants: matvecVariants,
+  bound: 'bytes',
+  trial: (bucket, random) => matvecTrial(matvecVariants, matvecDispatch, bucket, random),
+  shown: (['f32', 'f16'] as const).map((weights) => `${weights},${bucketOf({ columns: 2048, inner: 2048 })}`),
 };
 
 export interface MatvecOptions {
@@ -55,10 +88,7 @@ export interface MatvecOptions {
 }
 
 /** output = norm(input) x transposed weight + bias, or output += that with `accumulate`. */
-export function matvecDispatch(of: MatvecOptions): Dispatch {
-  const { rows, columns, weights = 'f32' } = of;
-  return dispatchOf(plain[weights], boundOf(of), sizesOf(of), elementGrid(rows * Math.ceil(columns / 2)));
-}
+export const matvecDispatch = (of: MatvecOptions): Dispatch => dispatchFor(of, false);
 
 export interface GatedMatvecOptions extends Pick<
   MatvecOptions,
@@ -69,10 +99,29 @@ export interface GatedMatvecOptions extends Pick<
 }
 
 /** output [rows, hidden] = silu(norm(input) x gate) * (norm(input) x up), both halves of the weight transposed. */
-export function gatedMatvecDispatch({ hidden, ...of }: GatedMatvecOptions): Dispatch {
-  const { rows, weights = 'f32' } = of;
-  const options = { ...of, columns: hidden };
-  return dispatchOf(plainGated[weights], boundOf(options), sizesOf(options), elementGrid(rows * hidden));
+export const gatedMatvecDispatch = ({ hidden, ...of }: GatedMatvecOptions): Dispatch =>
+  dispatchFor({ ...of, columns: hidden }, true);
+
+function dispatchFor(of: MatvecOptions, gated: boolean): Dispatch {
+  const { input, weight, rows, columns, inner, weights = 'f32', choices = safeChoices } = of;
+  const bucket = `${weights},${bucketOf({ columns: gated ? 2 * columns : columns, inner })}`;
+  const variant = choices.variantOf(matvecFamily, bucket);
+  const pairCount = rows * (gated ? columns : Math.ceil(columns / 2));
+  const storage = storages.indexOf(weights);
+  if (variant === 'plain') {
+    const kernel = present(plain[storage]?.[gated ? 1 : 0], `matvec does not know weights ${weights}`);
+    return dispatchOf(kernel, boundOf(of), sizesOf(of), elementGrid(pairCount));
+  }
+  const isSubgroup = variant === 'subgroup';
+  assert(isSubgroup || variant === 'workgroup', `matvec has no variant '${variant}'`);
+  const isWide = [inner, input.offset ?? 0, weight.offset ?? 0].every((count) => count % 4 === 0);
+  const kernels = isSubgroup ? subgroup : shared;
+  const kernel = present(
+    kernels[storage]?.[gated ? 1 : 0]?.[isWide ? 1 : 0],
+    `matvec does not know weights ${weights}`,
+  );
+  const bound = { ...boundOf(of), input_wide: input, weight_wide: weight };
+  return dispatchOf(kernel, bound, sizesOf(of), gridOf(isSubgroup ? Math.ceil(pairCount / 4) : pairCount, 1));
 }
 
 /** Every binding wants a buffer, read or not. */
@@ -93,7 +142,3 @@ const sizesOf = ({ rows, columns, inner, norm, bias, accumulate = false }: Matve
   has_bias: bias === undefined ? 0 : 1,
   accumulate: accumulate ? 1 : 0,
 });
-
-export const matvecKernels = [...Object.values(plain), ...Object.values(plainGated)];
-
-export const matvecVariants: readonly Variant[] = [{ name: 'plain', features: [] }];
