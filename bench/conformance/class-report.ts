@@ -87,6 +87,7 @@ export async function reportOf(
   for (const seed of seeds) {
     const names = (await asked.kernelNames(seed)).filter((kernel) => kernel.includes(only));
     for (const kernel of names) {
+      tell(`${name}: seed ${seed}: ${kernel} ...`);
       const found = await asked.rows(seed, kernel);
       rows.push(...found);
       for (const { variant, failed, problems } of found) {
