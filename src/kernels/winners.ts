@@ -21,6 +21,8 @@ export const winnerSchema = v.strictObject({
   timed: v.pipe(v.array(v.strictObject({ variant: shortText, ms })), v.maxLength(100)),
   /** Variants that gave wrong numbers here or did not compile, with what was wrong first. */
   dropped: v.pipe(v.array(v.strictObject({ variant: shortText, problem: shortText })), v.maxLength(100)),
+  /** Every variant that was looked at; where some are missing for want of time, a later session goes on with those. */
+  tried: v.pipe(v.array(shortText), v.maxLength(100)),
   /** Flops or bytes of the problem that was timed. */
   work: ms,
   /** Names of all of the family's variants at the time. */

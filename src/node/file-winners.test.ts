@@ -31,6 +31,7 @@ test.each(['', 'no JSON', '[1, 2]', '{"one": 3}'])(
       variant: 'p',
       timed: [],
       dropped: [],
+      tried: [],
       work: 1,
       variants: [],
       shaders: [],

@@ -11,7 +11,7 @@ import type { DroppedVariant, Winner, WinnerStore } from '../../kernels/winners.
 import { selfTest } from '../../kernels/self-test.ts';
 import type { KernelCase } from '../../kernels/test-case.ts';
 import { medianOf, openTrial, type TimedDevice, type Trial } from '../../kernels/trial-run.ts';
-import { safeVariant, variantsFor, type Choices, type Family } from '../../kernels/variants.ts';
+import { safeVariant, variantsFor, type Choices, type Family, type Variant } from '../../kernels/variants.ts';
 
 /** GPU time that a family may cost in one session; what is not tuned by then keeps its safe variant until the next. */
 export const familyMsMax = 1_500;
@@ -79,7 +79,9 @@ export async function createTuner(parts: TunerParts): Promise<Tuner> {
   const allowedMs = (family: Family): number => (parts.familyMsMax ?? familyMsMax) - (spentMs.get(family) ?? 0);
   const isOpen = ({ family, bucket }: Wish): boolean => {
     const key = winnerKey({ family: family.name, bucket });
-    return !winners.has(key) && !given.has(key) && variantsFor(family, device).length > 1;
+    const tried = winners.get(key)?.tried ?? [];
+    const known = variantsFor(family, device);
+    return !given.has(key) && known.length > 1 && known.some(({ name }) => !tried.includes(name));
   };
   /** The next step of the current wish, or of the oldest; the milliseconds it took, or undefined without wishes. */
   const step = async (): Promise<number | undefined> => {
@@ -88,7 +90,8 @@ export async function createTuner(parts: TunerParts): Promise<Tuner> {
       if (key === undefined || wish === undefined) return undefined;
       wishes.delete(key);
       if (!isOpen(wish)) return 0;
-      current = { wish, steps: tuneBucket(parts, wish, () => allowedMs(wish.family), drop) };
+      const earlier = winners.get(key);
+      current = { wish, steps: tuneBucket(parts, wish, earlier, () => allowedMs(wish.family), drop) };
     }
     const { wish, steps } = current;
     try {
@@ -126,11 +129,10 @@ export async function createTuner(parts: TunerParts): Promise<Tuner> {
 
   return {
     variantOf(family, bucket) {
-      const winner = winners.get(winnerKey({ family: family.name, bucket }));
-      if (winner !== undefined) return winner.variant;
+      const key = winnerKey({ family: family.name, bucket });
       const wish = { family, bucket };
-      if (isOpen(wish)) wishes.set(winnerKey({ family: family.name, bucket }), wish);
-      return safeVariant(family).name;
+      if (isOpen(wish)) wishes.set(key, wish);
+      return winners.get(key)?.variant ?? safeVariant(family).name;
     },
     async tuneNext(gpuMsMax) {
       let spent = 0;
@@ -160,27 +162,31 @@ interface Candidate {
   readonly samples: number[];
 }
 
-/** Checks and times one bucket; yields the GPU time of each step, so that the caller may pause between any two. */
+/**
+ * Checks and times one bucket; yields the GPU time of each step, so that the caller may pause between any two. What no
+ * earlier session looked at comes early, and the safe variant last, as on some adapters it alone would take all the time.
+ */
 async function* tuneBucket(
   timed: TunerParts,
   { family, bucket }: Wish,
+  earlier: Winner | undefined,
   allowedMs: () => number,
   drop: (wrong: DroppedVariant) => void,
 ): AsyncGenerator<number, Winner | undefined> {
   const { device } = timed;
   const trial = family.trial(bucket, createRandom(timed.seed ?? 1));
   const safe = safeVariant(family).name;
-  const wrong: { variant: string; problem: string }[] = [];
-  const shaders = new Set<string>();
-  const isFirst = allowedMs() === (timed.familyMsMax ?? familyMsMax);
+  const wrong: { variant: string; problem: string }[] = [...(earlier?.dropped ?? [])];
+  const tried = new Set(earlier?.tried);
+  const shaders = new Set<string>(earlier?.shaders);
   let candidates: Candidate[] = [];
+  /** Of one run of the safe variant, once that is known to be right. */
+  let safeMs: number | undefined;
   try {
-    for (const { name: variant } of variantsFor(family, device)) {
-      if (allowedMs() <= 0) {
-        // A later session has time for all of them, unless this was all the time that there is.
-        if (!isFirst) return undefined;
-        break;
-      }
+    for (const variant of inOrder(variantsFor(family, device), safe, earlier)) {
+      // What was right is compared with the safe variant in any case, be it by one run.
+      if (allowedMs() <= 0 && !(variant === safe && candidates.length > 0)) continue;
+      tried.add(variant);
       const before = timed.busyMs();
       const kernelCase = trial.caseOf(variant);
       const problem = await problemOf(timed, kernelCase);
@@ -188,17 +194,19 @@ async function* tuneBucket(
       if (problem !== undefined) {
         wrong.push({ variant, problem: problem.slice(0, 1000) });
         drop({ family: family.name, bucket, variant, problem });
-      } else if (variant === safe || checkMs <= hopelessCheckMs(candidates)) {
+      } else if (checkMs <= hopelessCheckMs(candidates)) {
         const opened = await openTrial(timed, kernelCase);
         for (const { pipeline } of opened.dispatches) shaders.add(shaderDigest(pipeline.wgsl));
         candidates.push({ variant, trial: opened, samples: [await opened.run(1)] });
       }
+      if (variant === safe && problem === undefined) safeMs = candidates.at(-1)?.variant === safe ? 0 : checkMs;
       yield timed.busyMs() - before;
     }
     // Without a safe variant to stand on nothing here can be trusted; the self-test says so too.
-    if (!candidates.some(({ variant }) => variant === safe)) return undefined;
+    if (safeMs === undefined || candidates.length === 0) return undefined;
     const fastest = Math.min(...candidates.map(firstOf));
-    candidates = closeExcept(candidates, (one) => one.variant === safe || firstOf(one) <= hopeless * fastest);
+    safeMs ||= firstOf(candidates.find(({ variant }) => variant === safe));
+    candidates = closeExcept(candidates, (one) => firstOf(one) <= hopeless * fastest);
     const times = Math.min(timesMax, Math.max(1, Math.ceil(sampleMsMin / Math.max(fastest, 0.01))));
     const turnMs = times * candidates.reduce((sum, one) => sum + firstOf(one), 0);
     for (let turn = 0; turn < turns && turnMs <= allowedMs(); turn++) {
@@ -211,11 +219,16 @@ async function* tuneBucket(
       }
     }
     const timedVariants = candidates.map(({ variant, samples }) => ({ variant, ms: medianOf(samples) }));
+    if (!timedVariants.some(({ variant }) => variant === safe)) timedVariants.push({ variant: safe, ms: safeMs });
+    // Where there was no time to time the earlier winner again, what it took then counts.
+    const won = earlier?.timed.find(({ variant }) => variant === earlier.variant);
+    if (won !== undefined && !timedVariants.some(({ variant }) => variant === won.variant)) timedVariants.push(won);
     return {
       family: family.name,
       bucket,
       variant: fastestOf(timedVariants, safe),
       timed: timedVariants,
+      tried: [...tried],
       dropped: wrong,
       work: trial.work,
       variants: family.variants.map(({ name }) => name),
@@ -224,6 +237,14 @@ async function* tuneBucket(
   } finally {
     closeExcept(candidates, () => false);
   }
+}
+
+/** What was not tried yet, then the earlier winner, then the safe one. */
+function inOrder(variants: readonly Variant[], safe: string, earlier: Winner | undefined): readonly string[] {
+  const names = variants.map(({ name }) => name).filter((name) => name !== safe);
+  const untried = names.filter((name) => earlier?.tried.includes(name) !== true);
+  const winner = names.filter((name) => name === earlier?.variant);
+  return [...new Set([...untried, ...winner, safe])];
 }
 
 /** Nobody leads twice, so that what comes before a sample favours none. */
@@ -236,7 +257,7 @@ const rotated = <T>(all: readonly T[], by: number): T[] => [
 const hopelessCheckMs = (candidates: readonly Candidate[]): number =>
   100 + 2 * hopeless * Math.min(...candidates.map(firstOf));
 
-const firstOf = ({ samples }: Candidate): number => samples[0] ?? Infinity;
+const firstOf = (one: Candidate | undefined): number => one?.samples[0] ?? Infinity;
 
 function closeExcept(candidates: readonly Candidate[], keep: (one: Candidate) => boolean): Candidate[] {
   for (const one of candidates) if (!keep(one)) one.trial.close();

@@ -9,6 +9,7 @@ const winner = (family: string, bucket: string, variant: string): Winner => ({
   variant,
   timed: [{ variant, ms: 1.5 }],
   dropped: [{ variant: 'wrong', problem: 'output[0] is NaN' }],
+  tried: ['plain', variant, 'wrong'],
   work: 1000,
   variants: ['plain', variant],
   shaders: ['0'.repeat(64)],
