@@ -10,12 +10,15 @@ import { attentionDispatch } from '../../src/kernels/attention.ts';
 import { kernelCases } from '../../src/kernels/catalogue.ts';
 import { crossEntropyDispatch } from '../../src/kernels/cross-entropy.ts';
 import type { Device, DeviceBuffer, Dispatch } from '../../src/kernels/device.ts';
+import { packHalves } from '../../src/kernels/half.ts';
 import type { Tensor } from '../../src/kernels/kernel.ts';
-import { matmulDispatch } from '../../src/kernels/matmul.ts';
+import { matmulDispatch, matmulFamily } from '../../src/kernels/matmul.ts';
+import { gatedMatvecDispatch, matvecDispatch, matvecFamily } from '../../src/kernels/matvec.ts';
 import { rmsNormDispatch } from '../../src/kernels/rms-norm.ts';
 import { sampleDispatch } from '../../src/kernels/sample.ts';
 import { selfTest, type CaseReport } from '../../src/kernels/self-test.ts';
 import { normals } from '../../src/kernels/test-case.ts';
+import { variantsFor } from '../../src/kernels/variants.ts';
 import type { Miscompile } from './miscompiles.ts';
 
 /** The kernels that fail when `wrong` happens to its shader. Every case of it and of one other kernel is run. */
@@ -58,6 +61,7 @@ export async function rowsThatDependOnTheBatch(device: Device): Promise<string[]
   const row = normals(random, width);
   const weights = normals(random, vocabulary * width);
   const matrix = tensor(weights);
+  const halves = tensor(packHalves(weights));
   const sequence = normals(random, tokens * heads * headSize);
   const logits = normals(random, vocabulary);
   const attentionSizes = { heads, kvHeads: heads, headSize };
@@ -71,7 +75,39 @@ export async function rowsThatDependOnTheBatch(device: Device): Promise<string[]
       const of = { form, left, right: matrix, output, rows, columns, inner: width };
       return lastOf(matmulDispatch(of), output, rows);
     };
+  // A multiple of four, so that variants read four elements at once, and the same row and matrix.
+  const inner = width - (width % 4);
+  const always = (name: string) => ({ variantOf: () => name });
+  const matmulVariant =
+    (name: string): RowRun =>
+    (rows) => {
+      const output = empty(rows * vocabulary);
+      const left = copies(row.subarray(0, inner), rows);
+      const of = { form: 'NT' as const, left, right: matrix, output, rows, columns: vocabulary, inner };
+      return lastOf(matmulDispatch({ ...of, choices: always(name) }), output, rows);
+    };
+  const matvec =
+    (name: string, of: { inner: number; gated: boolean; weights: 'f32' | 'f16' }): RowRun =>
+    (rows) => {
+      const [hidden, columns] = [65, 130];
+      const output = empty(rows * (of.gated ? hidden : columns));
+      const norm = { gain: tensor(weights.subarray(0, of.inner)), epsilon: 1e-5 };
+      const input = copies(row.subarray(0, of.inner), rows);
+      const weight = of.weights === 'f16' ? halves : matrix;
+      const own = { input, weight, output, rows, inner: of.inner, norm, weights: of.weights, choices: always(name) };
+      const dispatch = of.gated ? gatedMatvecDispatch({ ...own, hidden }) : matvecDispatch({ ...own, columns });
+      return lastOf(dispatch, output, rows);
+    };
   const runs: Record<string, RowRun> = {
+    ...Object.fromEntries([
+      ...variantsFor(matmulFamily, device).map(({ name }) => [`matmul ${name}`, matmulVariant(name)] as const),
+      ...variantsFor(matvecFamily, device).flatMap(({ name }) => [
+        [`matvec ${name}`, matvec(name, { inner: width, gated: false, weights: 'f32' })] as const,
+        [`matvec ${name} by four`, matvec(name, { inner, gated: false, weights: 'f32' })] as const,
+        [`matvec ${name} gated`, matvec(name, { inner, gated: true, weights: 'f32' })] as const,
+        [`matvec ${name} of halves`, matvec(name, { inner, gated: false, weights: 'f16' })] as const,
+      ]),
+    ]),
     'matmul NN': matmul('NN'),
     'matmul NT': matmul('NT'),
     'matmul TN': matmul('TN'),
@@ -113,7 +149,7 @@ export async function rowsThatDependOnTheBatch(device: Device): Promise<string[]
   const different: string[] = [];
   for (const [name, run] of Object.entries(runs)) {
     const alone = await run(1);
-    for (const rows of [2, 9, 65]) {
+    for (const rows of [2, 4, 9, 16, 65]) {
       const inBatch = await run(rows);
       if (alone.some((byte, index) => byte !== inBatch[index])) different.push(`${name} in ${rows} rows`);
     }

@@ -9,6 +9,8 @@ export interface Miscompile {
 
 export const miscompiles: readonly Miscompile[] = [
   { kernel: 'matmul', from: 'inner < args.inner', to: 'inner + 1u < args.inner' },
+  { kernel: 'matvec', from: 'fma(four, four, squares)', to: 'fma(four, four, vec4f())' },
+  { kernel: 'matmul_tiled', from: 'start += slice', to: 'start += slice + 1u' },
   { kernel: 'rms_norm', from: '+ args.epsilon', to: '' },
   { kernel: 'attention', from: 'weight_sum * keep', to: 'weight_sum' },
   { kernel: 'adamw', from: '1.0 - args.learning_rate * args.weight_decay', to: '1.0' },
