@@ -57,9 +57,9 @@ fn share(row: u32, column: u32, own: u32, values: vec4f) {
   }
 }
 
-fn add_weighted(sum: mat4x4f, row: u32, column: u32) -> mat4x4f {
+fn add_weighted(sum: mat4x4f, row: u32, column: u32, queries: u32) -> mat4x4f {
   var found = sum;
-  for (var other = 0u; other < 32u; other++) {
+  for (var other = 0u; other < queries; other++) {
     let from_row = other * 32u + row * 4u;
     let rows = vec4f(weights[from_row], weights[from_row + 1u], weights[from_row + 2u], weights[from_row + 3u]);
     found = add_outer(found, rows, right[other * 8u + column]);
@@ -152,7 +152,9 @@ fn main(
         }
         workgroupBarrier();
         var sum = mat4x4f();
-        for (var dimension = 0u; dimension < 32u; dimension++) {
+        // No constant, as drivers unroll those and then compile for seconds.
+        let dimensions = min(32u, args.head_size - chunk % chunks * 32u);
+        for (var dimension = 0u; dimension < dimensions; dimension++) {
           sum = add_outer(sum, left[dimension * 8u + row], right[dimension * 8u + column]);
         }
         if (is_pull) {
@@ -161,6 +163,7 @@ fn main(
           scores += sum;
         }
       }
+      let queries = min(32u, args.tokens - query_first);
       let tokens = vec4u(query_first + column * 4u) + four;
       let rows_of_four = (first_row + min(tokens, vec4u(last_token))) * args.heads + head;
       let log_at = rows_of_four + args.log_sum_exp_offset;
@@ -178,7 +181,7 @@ fn main(
         workgroupBarrier();
         load_gradients(lane, chunk, head, query_first, first_row);
         workgroupBarrier();
-        value_sums[chunk] = add_weighted(value_sums[chunk], row, column);
+        value_sums[chunk] = add_weighted(value_sums[chunk], row, column, queries);
       }
       workgroupBarrier();
       for (var own = 0u; own < 4u; own++) {
@@ -188,7 +191,7 @@ fn main(
         workgroupBarrier();
         load_queries(lane, chunk, head, query_first, first_row);
         workgroupBarrier();
-        key_sums[chunk] = add_weighted(key_sums[chunk], row, column);
+        key_sums[chunk] = add_weighted(key_sums[chunk], row, column, queries);
       }
     }
   }

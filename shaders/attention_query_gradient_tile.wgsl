@@ -129,7 +129,9 @@ fn main(
       }
       workgroupBarrier();
       var sum = mat4x4f();
-      for (var dimension = 0u; dimension < 32u; dimension++) {
+      // No constant, as drivers unroll those and then compile for seconds.
+      let dimensions = min(32u, args.head_size - chunk % chunks * 32u);
+      for (var dimension = 0u; dimension < dimensions; dimension++) {
         sum = add_outer(sum, left[dimension * 8u + row], right[dimension * 8u + column]);
       }
       if (is_pull) {
@@ -158,7 +160,7 @@ fn main(
       }
       workgroupBarrier();
       var sum = sums[chunk];
-      for (var position = 0u; position < 32u; position++) {
+      for (var position = 0u; position < min(32u, keys - key_first); position++) {
         let from_row = position * 32u + row * 4u;
         let rows = vec4f(weights[from_row], weights[from_row + 1u], weights[from_row + 2u], weights[from_row + 3u]);
         sum = add_outer(sum, rows, right[position * 8u + column]);
