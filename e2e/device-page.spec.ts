@@ -12,16 +12,23 @@ import { launch } from './support/browser.ts';
 let server: ViteDevServer;
 let browser: Browser;
 
-test.beforeAll(async () => {
-  server = await createServer({
+/** The site from its sources; `alter` changes a file on its way. */
+async function serve(name: string, alter: (file: string, text: string) => string): Promise<ViteDevServer> {
+  const made = await createServer({
     root: fileURLToPath(new URL('..', import.meta.url)),
     configFile: false,
     logLevel: 'error',
-    cacheDir: '.tabswarm/test/vite-device',
+    cacheDir: `.tabswarm/test/vite-${name}`,
+    plugins: [{ name: 'alter', transform: (code, file) => alter(file, code) }],
     server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
     optimizeDeps: { noDiscovery: true },
   });
-  await server.listen();
+  await made.listen();
+  return made;
+}
+
+test.beforeAll(async () => {
+  server = await serve('device', (_file, text) => text);
   browser = await launch();
 });
 
@@ -30,7 +37,8 @@ test.afterAll(async () => {
   await server?.close();
 });
 
-const address = (): string => `${server.resolvedUrls?.local[0]}#/device`;
+const addressOf = (one: ViteDevServer): string => `${one.resolvedUrls?.local[0]}#/device`;
+const address = (): string => addressOf(server);
 const widthBeyond = (page: Page): Promise<number> =>
   page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
@@ -71,6 +79,7 @@ test('shows the device at once, tests and measures it when told to, and fits a p
   expect(inspection?.ceilings.f32Flops).toBeGreaterThan(1e8);
   expect(inspection?.ceilings.copyBytes).toBeGreaterThan(1e7);
   expect(await page.locator('[data-family]').count()).toBe(inspection?.speeds.length);
+  expect(inspection?.speeds.length).toBeGreaterThan(0);
   for (const { fraction } of inspection?.speeds ?? []) expect(fraction).toBeGreaterThan(0);
   expect(await widthBeyond(page)).toBeLessThanOrEqual(0);
 
@@ -103,17 +112,15 @@ test('without WebGPU the page says so, with the mend, and has nothing to run', a
 
 test('a device whose shader compiler is wrong is told by name', async () => {
   test.setTimeout(600_000);
+  const spoil = (file: string, text: string): string =>
+    file.includes('/silu_gate.wgsl') ? text.replaceAll('exp(', 'exp2(') : text;
+  const wrong = await serve('device-wrong', spoil);
   const page = await browser.newPage();
-  // Workers have no init scripts; the server gives the worker a wrong shader instead.
-  await page.route('**/shaders/silu_gate.wgsl*', async (route) => {
-    const response = await route.fetch();
-    const text = await response.text();
-    await route.fulfill({ response, body: text.replaceAll('exp(', 'exp2(') });
-  });
-  await page.goto(address());
+  await page.goto(addressOf(wrong));
   await expect(page.locator('[data-phase=ready]')).toBeVisible({ timeout: 60_000 });
   await page.getByRole('button', { name: 'Run' }).click();
   await expect(page.getByRole('alert')).toContainText('silu_gate', { timeout: 500_000 });
   await expect(page.locator('[data-failed=silu_gate]')).toContainText('the truth is');
   await page.close();
+  await wrong.close();
 });

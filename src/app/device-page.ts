@@ -186,7 +186,7 @@ const speeds = (all: readonly FamilySpeed[]): TemplateResult | typeof nothing =>
                   aria-label="${one.family}: ${percentText(one.fraction)} of the ceiling"
                 ></progress>
                 <span class="soft small"
-                  >${one.isTuned ? html`<span data-winner>${one.variant}</span> is fastest` : html`${one.variant}, not tuned yet: there was no time left`},
+                  >${one.isTuned ? html`<span data-winner>${one.variant}</span> is fastest` : html`${one.variant}, not tuned yet: there was no time left, Run again goes on`},
                   ${msText(one.ms)}</span
                 >
               </li>`,

@@ -53,6 +53,7 @@ export interface Inspection {
   readonly selfTest: Pick<SelfTestReport, 'passed' | 'failed' | 'notApplicable'>;
   readonly kernels: readonly KernelTest[];
   readonly ceilings: Ceilings;
+  /** By family; on a slow adapter not every bucket at the first time. */
   readonly speeds: readonly FamilySpeed[];
   /** Every winner that is known on this adapter, also of buckets that are not shown. */
   readonly winners: readonly Winner[];
@@ -84,6 +85,8 @@ export interface InspectionOptions {
 /** Parts of the whole that the stages take. */
 const selfTestShare = 0.6;
 const ceilingsShare = 0.1;
+/** GPU time after which buckets that nobody tuned before are left to the next inspection. */
+const tuningMsMax = 20_000;
 
 export async function inspectDevice(timed: TimedDevice, options: InspectionOptions): Promise<Inspection> {
   const { families, tuner, seed = 1, progress = () => undefined } = options;
@@ -97,9 +100,12 @@ export async function inspectDevice(timed: TimedDevice, options: InspectionOptio
   });
   progress({ stage: 'ceilings', done: selfTestShare, what: 'ceilings' });
   const ceilings = await measureCeilings(timed);
-  const shown = families.flatMap((family) => family.shown.map((bucket) => ({ family, bucket })));
+  const shown = shownInTurns(families);
   const speeds: FamilySpeed[] = [];
+  const tuningSince = timed.busyMs();
   for (const [index, { family, bucket }] of shown.entries()) {
+    const isKnown = tuner.winners().some((winner) => winner.family === family.name && winner.bucket === bucket);
+    if (!isKnown && timed.busyMs() - tuningSince > tuningMsMax) continue;
     const before = selfTestShare + ceilingsShare;
     progress({ stage: 'tuning', done: before + ((1 - before) * index) / shown.length, what: family.name });
     const speed = await speedOf(timed, tuner, family, bucket, ceilings);
@@ -112,10 +118,23 @@ export async function inspectDevice(timed: TimedDevice, options: InspectionOptio
     selfTest: { passed: test.passed, failed: test.failed, notApplicable: test.notApplicable },
     kernels: byKernel(test.cases),
     ceilings,
-    speeds,
+    speeds: families.flatMap(({ name }) => speeds.filter(({ family }) => family === name)),
     winners: tuner.winners(),
     dropped: tuner.dropped(),
   };
+}
+
+/** Every family's first bucket, then every one's second: where time is short, each family has its say. */
+export function shownInTurns(
+  families: readonly Family[],
+): readonly { readonly family: Family; readonly bucket: string }[] {
+  const turns = Math.max(0, ...families.map(({ shown }) => shown.length));
+  return Array.from({ length: turns }, (_, turn) =>
+    families.flatMap((family) => {
+      const bucket = family.shown[turn];
+      return bucket === undefined ? [] : [{ family, bucket }];
+    }),
+  ).flat();
 }
 
 /** Undefined where the safe variant does not even run; the self-test tells why. */
