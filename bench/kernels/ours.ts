@@ -26,10 +26,10 @@ export interface Raced {
 export const oursOn = ({ device, tuner }: Raced): Library => ({
   name: 'ours',
   prepare: async ({ operation }: Problem) => {
-    const asked: [Family, string][] = [];
+    const asked = new Map<string, readonly [Family, string]>();
     const choices: Choices = {
       variantOf: (family, bucket) => {
-        asked.push([family, bucket]);
+        asked.set(`${family.name} ${bucket}`, [family, bucket]);
         return tuner.variantOf(family, bucket);
       },
     };
@@ -39,7 +39,7 @@ export const oursOn = ({ device, tuner }: Raced): Library => ({
         : kernelWork({ ...device, choices }, operation);
     // Laying out a problem asks which variants to run; they are tuned as a volunteer's idle time would, and then known.
     (await open()).close();
-    for (const [family, bucket] of asked) await tuner.tune(family, bucket);
+    for (const [family, bucket] of asked.values()) await tuner.tune(family, bucket);
     return open();
   },
 });
