@@ -1,8 +1,8 @@
-enable subgroups;
-
 // Attention of one new token a sequence against its cache. One workgroup a sequence and head: each subgroup
 // scores four keys at once, its lanes along the head; then every lane sums one dimension over the block of keys, with a
 // running maximum. Lanes of a subgroup are taken to be neighbours. `workgroup_size` times 4 is the largest head.
+
+enable subgroups;
 
 override workgroup_size: u32 = 64;
 
