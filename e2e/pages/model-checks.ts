@@ -17,7 +17,7 @@ import { headWidth, initialParameters, llamaLayout } from '../../src/models/llam
 import { gradientTruth } from '../../src/models/llama-truth.ts';
 import { createForward, createLoss } from '../../src/models/llama.ts';
 import { openGenerateProgram } from '../../src/programs/generate.ts';
-import type { OpenProgram } from '../../src/programs/program.ts';
+import type { OpenProgram, ProgramMemory } from '../../src/programs/program.ts';
 import { openTrainProgram } from '../../src/programs/train.ts';
 import type { Artifact } from '../../src/protocol/artifact.ts';
 import type { GeneratePlan, Manifest, ModelConfig, TrainPlan } from '../../src/protocol/manifest.ts';
@@ -172,13 +172,14 @@ export function openSeat(
   plan: TrainPlan,
   data: Uint8Array,
   parameters: Uint8Array,
+  memory?: ProgramMemory,
 ): Promise<OpenProgram> {
   const manifest: Manifest = { ...common, program: 'train', units: 1, train: plan };
   const chunks = chunksInMemory([
     [plan.data, data],
     [artifactOf(parameters), parameters],
   ]);
-  return openTrainProgram(manifest, device, chunks);
+  return openTrainProgram(manifest, device, chunks, memory);
 }
 
 /** Opens a training seat, runs these rounds from the same parameters one after another, and gives back their results. */
@@ -187,9 +188,10 @@ export async function runSeat(
   plan: TrainPlan,
   data: Uint8Array,
   rounds: readonly Omit<Seat, 'parameters'>[],
+  memory?: ProgramMemory,
 ): Promise<Bytes[]> {
   const parameters = viewBytes(initialParameters(plan.model, plan.seed));
-  const program = await openSeat(device, plan, data, parameters);
+  const program = await openSeat(device, plan, data, parameters, memory);
   const results: Bytes[] = [];
   for (const round of rounds) {
     results.push(await program.run({ unit: 0, seat: { ...round, parameters: artifactOf(parameters) }, ...quiet }));

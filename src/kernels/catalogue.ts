@@ -4,6 +4,7 @@ import { createRandom, type Random } from '../core/prng.ts';
 import { adamwCases, adamwKernels } from './adamw.ts';
 import { attentionDecodeCases, attentionDecodeKernels } from './attention-decode.ts';
 import { attentionCases, attentionKernels } from './attention.ts';
+import { ceilingKernels } from './ceilings.ts';
 import { crossEntropyCases, crossEntropyKernels } from './cross-entropy.ts';
 import { embeddingCases, embeddingKernels } from './embedding.ts';
 import { exactCases } from './exact-cases.ts';
@@ -17,6 +18,7 @@ import { matvecCases } from './matvec-cases.ts';
 import { matvecKernels, matvecVariants } from './matvec.ts';
 import { quantMatmulCases, quantMatmulKernels } from './quant-matmul.ts';
 import { quantMatvecCases, quantMatvecKernels } from './quant-matvec.ts';
+import { numericProbeKernels } from './numeric-class.ts';
 import { columnSumCases, columnSumKernels } from './reduce-columns.ts';
 import { reduceCases, reduceKernels } from './reduce.ts';
 import { rmsNormCases, rmsNormKernels } from './rms-norm.ts';
@@ -51,6 +53,8 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...adamwKernels,
   ...sampleKernels,
   ...exactKernels,
+  ...ceilingKernels,
+  ...numericProbeKernels,
   ...softmaxKernels,
   ...layerNormKernels,
   ...geluKernels,

@@ -13,8 +13,7 @@ const fma = defineKernel({ shader: 'ceiling_fma', tensors: ['>output'], numbers:
 const fmaF16 = defineKernel({ shader: 'ceiling_fma_f16', tensors: ['>output'], numbers: fmaNumbers });
 const copy = defineKernel({ shader: 'ceiling_copy', tensors: ['input', '>output'], numbers: ['vectors'] });
 
-/** Only the plain ones: `ceiling_fma_f16` needs a feature. */
-export const ceilingKernels = [fma, copy];
+export const ceilingKernels = [fma, fmaF16, copy];
 
 export interface Ceilings {
   /** Floating-point operations a second, a fused multiplication and addition counted as two. */

@@ -8,6 +8,7 @@
 import type { Random } from '../core/prng.ts';
 import type { Dispatch } from './device.ts';
 import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
+import { matmulTruth } from './matmul-truth.ts';
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
 import { at } from './truth.ts';
 
@@ -174,23 +175,21 @@ function passDispatch(
 
 export const dctKernels = [kernel];
 
-/** By the definition, chunk after chunk: coefficient [p, q] sums height x width products. */
+/** By the definition, chunk after chunk: the columns' basis, transposed, times the chunk times the rows' basis. */
 export function dctTruth(matrix: Float64Array, of: DctSizes): Float64Array {
   const { height, width, chunks, across } = dctChunks(of);
   const [rowBasis, columnBasis] = [dctBasis(width), dctBasis(height)];
   const coefficients = new Float64Array(chunks * height * width);
-  for (const place of coefficients.keys()) {
-    const chunk = Math.floor(place / (height * width));
-    const [p, q] = [Math.floor(place / width) % height, place % width];
+  for (let chunk = 0; chunk < chunks; chunk++) {
     const start = Math.floor(chunk / across) * height * of.columns + (chunk % across) * width;
-    let sum = 0;
-    for (let i = 0; i < height; i++) {
-      for (let j = 0; j < width; j++) {
-        const products = at(columnBasis, i * height + p) * at(rowBasis, j * width + q);
-        sum += at(matrix, start + i * of.columns + j) * products;
-      }
-    }
-    coefficients[place] = sum;
+    const rows = Float64Array.from({ length: height * width }, (_, place) =>
+      at(matrix, start + Math.floor(place / width) * of.columns + (place % width)),
+    );
+    const along = matmulTruth('NN', rows, rowBasis, { rows: height, columns: width, inner: width });
+    coefficients.set(
+      matmulTruth('TN', columnBasis, along, { rows: height, columns: width, inner: height }),
+      chunk * height * width,
+    );
   }
   return coefficients;
 }

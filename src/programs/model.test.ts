@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDevice, type OpenedDevice } from '../adapters/gpu/device.ts';
-import { equalBytes, utf8, viewBytes } from '../core/bytes.ts';
+import { equalBytes, utf8, viewBytes, type Bytes } from '../core/bytes.ts';
 import { sha256 } from '../core/hash.ts';
 import { expectInput } from '../core/result.ts';
 import { decodeGeneration } from '../inference/generation-result.ts';
@@ -101,6 +101,20 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')(
       const [look] = await runSeat(opened.device, plan, text, [{ ...firstRound, steps: 0 }]);
       const read = expectInput(decodeContribution(plan, look ?? text));
       expect([read.vector, read.report.trainLoss, read.report.tokens]).toEqual([undefined, null, 0]);
+    });
+
+    test('moments outlive the device: on another, the next round is the one that would have been', async () => {
+      const plan = easyPlan(text);
+      const second = { ...firstRound, round: 1, firstStep: 8, fresh: false, evaluate: false };
+      const straight = await runSeat(opened.device, plan, text, [firstRound, second]);
+      const memory = new Map<string, Bytes>();
+      await runSeat(opened.device, plan, text, [firstRound], memory);
+      const another = await openDevice(await openNodeGpu());
+      const [restored] = await runSeat(another.device, plan, text, [second], memory);
+      const [forgetful] = await runSeat(another.device, plan, text, [second]);
+      another.close();
+      expect(equalBytes(straight[1] ?? text, restored ?? text)).toBe(true);
+      expect(equalBytes(straight[1] ?? text, forgetful ?? text)).toBe(false);
     });
 
     test('samples are the ones that the f64 network and the CPU sampler draw, whatever they are batched with', async () => {

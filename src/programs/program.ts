@@ -24,19 +24,19 @@ export interface UnitRequest {
 export interface OpenProgram {
   /** The result's bytes, as they are hashed, signed and compared. */
   run(request: UnitRequest): Promise<Bytes>;
-  /**
-   * What the program would need to go on from here on a new device, read after a unit; left out where every unit stands for
-   * itself. Opening the program anew is given the last such bytes.
-   */
-  save?(): Promise<Bytes>;
   /** Frees device memory. */
   close(): void;
 }
 
-/** `saved` is what `save` gave last, when the device was lost since. */
+/**
+ * Where a program keeps, from unit to unit and outside the device, what it would need to go on after the device was lost:
+ * it is then opened anew with the same memory. Programs whose units stand for themselves keep nothing.
+ */
+export type ProgramMemory = Map<string, Bytes>;
+
 export type OpenProgramFunction = (
   manifest: Manifest,
   device: Device,
   chunks: Chunks,
-  saved?: Bytes,
+  memory?: ProgramMemory,
 ) => Promise<OpenProgram>;

@@ -1,11 +1,12 @@
 /**
  * A training seat: loads a round's parameters, measures their validation loss where it was asked to, runs the round's
  * inner AdamW steps on the seat's own shard, and returns a contribution. The optimiser's moments stay between rounds, for
- * each seat that this volunteer holds. What the contributions become is the aggregator's matter.
+ * each seat that this volunteer holds, and after each round also outside the device, which may be lost. What the
+ * contributions become is the aggregator's matter.
  */
 
 import { present } from '../core/assert.ts';
-import { copyBytes, type Bytes } from '../core/bytes.ts';
+import { concat, copyBytes, fromUtf8, utf8, type Bytes } from '../core/bytes.ts';
 import { sha256 } from '../core/hash.ts';
 import { expectInput } from '../core/result.ts';
 import type { Device } from '../kernels/device.ts';
@@ -19,18 +20,23 @@ import { createTrainer, type Moments, type Trainer, type TrainingTokens } from '
 import type { TrainPlan } from '../protocol/manifest.ts';
 import type { Seat } from '../protocol/messages.ts';
 import type { Chunks } from '../protocol/ports.ts';
-import type { OpenProgram, OpenProgramFunction, UnitRequest } from './program.ts';
+import type { OpenProgram, OpenProgramFunction, ProgramMemory, UnitRequest } from './program.ts';
 import { UnitAbortedError } from './shader.ts';
 
-export const openTrainProgram: OpenProgramFunction = async (manifest, device, chunks): Promise<OpenProgram> => {
+export const openTrainProgram: OpenProgramFunction = async (
+  manifest,
+  device,
+  chunks,
+  memory = new Map(),
+): Promise<OpenProgram> => {
   if (manifest.program !== 'train') throw new TypeError(`the train program cannot run a ${manifest.program} job`);
   const plan = expectInput(checkTrainPlan(manifest.train));
   const choices = pinnedChoices(plan.variants ?? {}, families, device, device.choices);
-  const seats = await openSeats(plan, device, chunks, choices);
+  const seats = await openSeats(plan, device, chunks, choices, memory);
   return { run: (request) => seats.run(request), close: () => seats.close() };
 };
 
-async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks, choices: Choices) {
+async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks, choices: Choices, memory: ProgramMemory) {
   const validation = validationWindows(plan);
   const trainer = await createTrainer(device, {
     config: plan.model,
@@ -41,8 +47,6 @@ async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks, choice
   });
   const shards = new Map<number, Uint8Array>();
   let validationTail: Uint8Array | undefined;
-  /** Moments of the seats that are not on the device now. */
-  const resting = new Map<number, Moments>();
   let seatOnDevice: number | undefined;
 
   const readShard = async (seat: number): Promise<Uint8Array> => {
@@ -53,10 +57,8 @@ async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks, choice
   };
 
   async function takeSeat({ seat, fresh }: Seat): Promise<void> {
-    if (seatOnDevice !== undefined && seatOnDevice !== seat) resting.set(seatOnDevice, await trainer.readMoments());
     if (fresh) trainer.setMoments(undefined);
-    else if (seatOnDevice !== seat) trainer.setMoments(resting.get(seat));
-    resting.delete(seat);
+    else if (seatOnDevice !== seat) trainer.setMoments(recall(memory, seat));
     seatOnDevice = seat;
   }
 
@@ -93,10 +95,25 @@ async function openSeats(plan: TrainPlan, device: Device, chunks: Chunks, choice
       await trainer.step(batch, learningRateAt(plan.optimizer, step, plan.steps), index);
       progress((index + 1) / lent.steps);
     }
-    return encodeContribution(plan, await contributionOf(plan, trainer, lent, before, validationLoss));
+    const contribution = await contributionOf(plan, trainer, lent, before, validationLoss);
+    remember(memory, lent.seat, await trainer.readMoments());
+    return encodeContribution(plan, contribution);
   }
 
   return { run, close: () => trainer.close() };
+}
+
+/** Both moments after one another, and the number of steps as text. */
+function remember(memory: ProgramMemory, seat: number, { first, second, steps }: Moments): void {
+  memory.set(`seat ${seat} moments`, concat(first, second));
+  memory.set(`seat ${seat} steps`, utf8(String(steps)));
+}
+
+function recall(memory: ProgramMemory, seat: number): Moments | undefined {
+  const [moments, steps] = [memory.get(`seat ${seat} moments`), memory.get(`seat ${seat} steps`)];
+  if (moments === undefined || steps === undefined) return undefined;
+  const half = moments.byteLength / 2;
+  return { first: moments.slice(0, half), second: moments.slice(half), steps: Number(fromUtf8(steps)) };
 }
 
 async function contributionOf(

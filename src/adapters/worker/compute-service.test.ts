@@ -157,11 +157,11 @@ describe('the compute service', () => {
     ]);
   });
 
-  test('runs a unit again whose device was lost, from what its program had saved after the unit before', async () => {
+  test('runs a unit again whose device was lost, from what its program had kept after the unit before', async () => {
     const told: string[] = [];
     let losses = 1;
-    const counter: OpenProgramFunction = async (_manifest, _device, _chunks, saved) => {
-      let count = saved?.[0] ?? 0;
+    const counter: OpenProgramFunction = async (_manifest, _device, _chunks, memory) => {
+      let count = memory?.get('count')?.[0] ?? 0;
       told.push(`opened at ${count}`);
       return {
         async run({ unit }) {
@@ -170,9 +170,9 @@ describe('the compute service', () => {
             own.losses.at(-1)?.();
             throw new DeviceError('the GPU device was lost');
           }
+          memory?.set('count', Uint8Array.of(count));
           return Uint8Array.of(count);
         },
-        save: async () => Uint8Array.of(count),
         close: () => undefined,
       };
     };

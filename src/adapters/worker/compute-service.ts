@@ -12,7 +12,7 @@ import type { Inspection, InspectionProgress } from '../../kernels/inspection.ts
 import type { ProgramName } from '../../protocol/manifest.ts';
 import type { DeviceDescription } from '../../protocol/messages.ts';
 import type { Chunks } from '../../protocol/ports.ts';
-import type { OpenProgram, OpenProgramFunction } from '../../programs/program.ts';
+import type { OpenProgram, OpenProgramFunction, ProgramMemory } from '../../programs/program.ts';
 import { UnitAbortedError } from '../../programs/shader.ts';
 import { createDeviceKeeper } from './device-keeper.ts';
 import type { ComputeApi, ComputeHost, ComputeOptions, UnitCall } from './compute-api.ts';
@@ -64,7 +64,7 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
   /** Least recently used first. */
   const jobs = new Map<JobId, OpenJob>();
   /** What programs keep from unit to unit, in case their device is lost. */
-  const saved = new Map<JobId, Bytes>();
+  const memories = new Map<JobId, ProgramMemory>();
   const warn = (line: string): void => void host?.warn(line).catch(() => undefined);
   const keeper = createDeviceKeeper<ServiceDevice>(
     {
@@ -90,7 +90,7 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
   const closeJob = (job: JobId): void => {
     jobs.get(job)?.program.close();
     jobs.delete(job);
-    saved.delete(job);
+    memories.delete(job);
   };
   /** The program to give up first: a training seat's optimiser state lives in its program, so that one goes last. */
   const evictable = (): JobId | undefined => {
@@ -116,9 +116,11 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     while (jobs.size >= openProgramsMax) evictOne();
     const reads = { call: unit.call };
     const chunks = chunksOf(reads);
+    const memory = memories.get(unit.job) ?? new Map();
+    memories.set(unit.job, memory);
     for (;;) {
       try {
-        const job = { program: await open(unit.manifest, device, chunks, saved.get(unit.job)), name, reads };
+        const job = { program: await open(unit.manifest, device, chunks, memory), name, reads };
         jobs.set(unit.job, job);
         return job;
       } catch (error) {
@@ -164,10 +166,7 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
       gpuMs: () => busyMs(),
       ...(seat === undefined ? {} : { seat }),
     };
-    const result = await job.program.run(request);
-    const kept = await job.program.save?.();
-    if (kept !== undefined) saved.set(unit.job, kept);
-    return result;
+    return job.program.run(request);
   };
 
   return {
