@@ -318,10 +318,8 @@ describe('a prepared generation', () => {
     expect(manifest.generate).toMatchObject({ samples: 20, samplesPerUnit: 8, seed: 5, temperature: 0.8 });
     const one = await prepareGenerateJob(source, {}, options);
     expect(one.manifest).toMatchObject({ units: 1, generate: { samplesPerUnit: 1 } });
-    // One result agrees with itself; two are compared bit for bit and must be summed in one order.
-    expect(one.manifest.generate.variants).toBeUndefined();
-    const two = await prepareGenerateJob(source, { verify: { replicas: 2 } }, options);
-    expect(two.manifest.generate.variants).toEqual(safePins());
+    // A seed stands for its samples on every tab, so everybody must sum in one order.
+    expect(one.manifest.generate.variants).toEqual(safePins());
     expect(Object.keys(safePins()).length).toBeGreaterThan(0);
   });
 

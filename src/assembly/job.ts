@@ -272,13 +272,16 @@ export async function prepareGenerateJob(
       stopTokens: [...source.stopTokens],
       samplesPerUnit: perUnit,
       ...sampling,
-      ...(verify.replicas > 1 ? { variants: await safePins() } : {}),
+      variants: await safePins(),
     },
   };
   return seal(manifest, cutter, options);
 }
 
-/** Results that are compared bit for bit must be summed in one order. Loaded late: the kernels' shaders come with it. */
+/**
+ * A seed stands for its samples, whichever tab of a numeric class draws them, and results are compared bit for bit: all must
+ * sum in one order, that of the safe variants. Loaded late: the kernels' shaders come with it.
+ */
 const safePins = async (): Promise<Pins> => (await import('../kernels/families.ts')).safePins();
 
 /** One output buffer of a unit. */

@@ -31,6 +31,7 @@ const shapes: readonly Shape[] = [
   { rows: 1, columns: 65, inner: 2179 },
   { rows: 3, columns: 97, inner: 65 },
   { rows: 16, columns: 3, inner: 315 },
+  { rows: 5, columns: 67, inner: 48 },
   { rows: 5, columns: 64, inner: 128 },
   { rows: 64, columns: 65, inner: 3 },
 ];

@@ -41,6 +41,14 @@ const pairKernel = (
     constants: { half_weights: weights === 'f16' ? 1 : 0, gated: gated ? 1 : 0, wide: wide ? 1 : 0 },
   });
 
+const quadKernel = (weights: WeightStorage, gated: boolean) =>
+  defineKernel({
+    shader: 'matvec_quad',
+    tensors: ['input', 'weight:u32', 'input_wide', 'weight_wide', 'gain', 'bias', '>output'],
+    numbers,
+    constants: { half_weights: weights === 'f16' ? 1 : 0, gated: gated ? 1 : 0 },
+  });
+
 const both = [false, true] as const;
 const storages: readonly WeightStorage[] = ['f32', 'f16'];
 const plain = storages.map((weights) => both.map((gated) => plainKernel(weights, gated)));
@@ -48,13 +56,15 @@ const pairs = (shader: 'matvec_shared' | 'matvec_subgroup') =>
   storages.map((weights) => both.map((gated) => both.map((wide) => pairKernel(shader, weights, gated, wide))));
 const shared = pairs('matvec_shared');
 const subgroup = pairs('matvec_subgroup');
+const quad = storages.map((weights) => both.map((gated) => quadKernel(weights, gated)));
 
-export const matvecKernels = [...plain.flat(), ...shared.flat(2), ...subgroup.flat(2)];
+export const matvecKernels = [...plain.flat(), ...shared.flat(2), ...subgroup.flat(2), ...quad.flat()];
 
 export const matvecVariants: readonly Variant[] = [
   { name: 'plain', features: [] },
   { name: 'workgroup', features: [] },
   { name: 'subgroup', features: ['subgroups'] },
+  { name: 'quad', features: ['subgroups'] },
 ];
 
 /** Tuned by columns (of the weight) and inner alone: a row's bits must not depend on how many rows there are. */
@@ -106,15 +116,22 @@ function dispatchFor(of: MatvecOptions, gated: boolean): Dispatch {
   const { input, weight, rows, columns, inner, weights = 'f32', choices = safeChoices } = of;
   const bucket = `${weights},${bucketOf({ columns: gated ? 2 * columns : columns, inner })}`;
   const variant = choices.variantOf(matvecFamily, bucket);
-  const pairCount = rows * (gated ? columns : Math.ceil(columns / 2));
+  const rowPairs = gated ? columns : Math.ceil(columns / 2);
+  const pairCount = rows * rowPairs;
   const storage = storages.indexOf(weights);
-  if (variant === 'plain') {
+  const isWide = [inner, input.offset ?? 0, weight.offset ?? 0].every((count) => count % 4 === 0);
+  if (variant === 'quad' && isWide && inner % 16 === 0) {
+    const kernel = present(quad[storage]?.[gated ? 1 : 0], `matvec does not know weights ${weights}`);
+    const bound = { ...boundOf(of), input_wide: input, weight_wide: weight };
+    // Four neighbours make one row.
+    return dispatchOf(kernel, bound, sizesOf(of), elementGrid(rows * Math.ceil(rowPairs / 4) * 4));
+  }
+  if (variant === 'plain' || variant === 'quad') {
     const kernel = present(plain[storage]?.[gated ? 1 : 0], `matvec does not know weights ${weights}`);
     return dispatchOf(kernel, boundOf(of), sizesOf(of), elementGrid(pairCount));
   }
   const isSubgroup = variant === 'subgroup';
   assert(isSubgroup || variant === 'workgroup', `matvec has no variant '${variant}'`);
-  const isWide = [inner, input.offset ?? 0, weight.offset ?? 0].every((count) => count % 4 === 0);
   const kernels = isSubgroup ? subgroup : shared;
   const kernel = present(
     kernels[storage]?.[gated ? 1 : 0]?.[isWide ? 1 : 0],
