@@ -6,6 +6,7 @@
 
 import { alignUp, concat, fromUtf8, type Bytes } from '../core/bytes.ts';
 import { DeviceError, type Binding, type Device, type DeviceBuffer, type Pipeline } from '../kernels/device.ts';
+import type { Artifact } from '../protocol/artifact.ts';
 import { elementBytes, type ManifestOf, type ShaderBuffer } from '../protocol/manifest.ts';
 import type { Chunks } from '../protocol/ports.ts';
 import type { OpenProgram, OpenProgramFunction, UnitRequest } from './program.ts';
@@ -43,7 +44,7 @@ export const openShaderProgram: OpenProgramFunction = async (manifest, device, c
       const buffer = device.createBuffer(label, bufferBytes(declared));
       places.push({ declared, buffer, range: eachRanges(declared) });
       if (declared.kind === 'input' || declared.kind === 'uniform') {
-        device.write(buffer, padded(await chunks.read(declared.data)));
+        await writeArtifact(device, buffer, chunks, declared.data);
       }
     }
     if (rewritten.spentBinding !== undefined) spent = device.createBuffer('spent budgets', 4);
@@ -164,6 +165,16 @@ function exactBytes(buffer: ShaderBuffer): number {
 function bufferBytes(buffer: ShaderBuffer): number {
   const alignment = buffer.kind === 'uniform' ? 16 : 4;
   return Math.max(alignment, alignUp(exactBytes(buffer), alignment));
+}
+
+/** Bytes that cross from the page to the worker at once: copying more would hold the page up for longer than a frame or two. */
+const pieceBytes = 8 * 2 ** 20;
+
+async function writeArtifact(device: Device, buffer: DeviceBuffer, chunks: Chunks, artifact: Artifact): Promise<void> {
+  for (let start = 0; start < artifact.bytes; start += pieceBytes) {
+    const end = Math.min(artifact.bytes, start + pieceBytes);
+    device.write(buffer, padded(await chunks.readRange(artifact, start, end)), start);
+  }
 }
 
 function padded(bytes: Bytes): Uint8Array {

@@ -32,7 +32,7 @@ const manifest: Manifest = {
   shader: { wgsl: empty, constants: {}, buffers: [], steps: [], loop: 1 },
 };
 
-function world(lying = false, programs?: Record<string, OpenProgramFunction>) {
+function world(lying = false, programs?: Record<string, OpenProgramFunction>, fallback = true) {
   const log: string[] = [];
   const losses: (() => void)[] = [];
   let call = 1;
@@ -53,7 +53,7 @@ function world(lying = false, programs?: Record<string, OpenProgramFunction>) {
       device: device as Device,
       description: {
         deviceClass: 'test',
-        fallback: true,
+        fallback,
         features: [],
         bindingBytesMax: 8 * workScale,
         bufferBytesMax: 8 * workScale,
@@ -62,6 +62,10 @@ function world(lying = false, programs?: Record<string, OpenProgramFunction>) {
       busyMs: () => 0,
       lost,
       isLost: () => isLost,
+      tuneNext: async () => {
+        log.push('tunes');
+        return false;
+      },
       close: () => undefined,
     };
   };
@@ -129,6 +133,19 @@ describe('the compute service', () => {
     const none = world(false, {});
     await none.service.open(host, {});
     await expect(none.service.runUnit(none.unit('a', 0))).rejects.toThrow('this volunteer has no program shader');
+  });
+
+  test.each([
+    [false, ['a/0 ends', 'tunes', 'a/1 begins']],
+    [true, ['a/0 ends', 'a/1 begins']],
+  ])('looks for faster kernels in spare time, unless its adapter is a software one (%s)', async (fallback, wanted) => {
+    const { log, service, unit } = world(false, undefined, fallback);
+    await service.open(host, {});
+    await service.runUnit(unit('a', 0));
+    await new Promise((resolve) => setImmediate(resolve));
+    await service.runUnit(unit('a', 1));
+    const from = log.indexOf('a/0 ends');
+    expect(log.slice(from, from + wanted.length)).toEqual(wanted);
   });
 
   test('aborts a running unit and one that waits, and runs the next', async () => {

@@ -85,7 +85,12 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     return result;
   };
   const spare = createSpareTime(clock, (gpuMsMax) =>
-    inTurn(async () => (await keeper.current()?.tuneNext?.(gpuMsMax)) ?? false),
+    inTurn(async () => {
+      const device = keeper.current();
+      // A software adapter compiles the variants meant for GPUs for many seconds, and units would wait for it.
+      if (device === undefined || device.description.fallback) return false;
+      return (await device.tuneNext?.(gpuMsMax)) ?? false;
+    }),
   );
   const closeJob = (job: JobId): void => {
     jobs.get(job)?.program.close();
