@@ -198,10 +198,18 @@ test('a unit that cannot fit is refused with the sizes named', async () => {
   await small.close();
 });
 
-test('an aborted unit stops soon, and the next one is right', async () => {
+test('an aborted unit lets the GPU go within 150 ms, and the next one is right', async () => {
   const endless = busy(50_000, 100_000);
-  const outcome = await page.evaluate((job) => window.computePage.runUntil(job, 'abort'), endless);
-  expect(outcome.name).toBe('UnitAbortedError');
+  const times: number[] = [];
+  for (let time = 0; time < 5; time++) {
+    const outcome = await page.evaluate((job) => window.computePage.runUntil(job, 'abort'), endless);
+    expect(outcome.name).toBe('UnitAbortedError');
+    times.push(outcome.ms);
+  }
+  times.sort((a, b) => a - b);
+  console.log(`aborted units let the GPU go after ${times.map((ms) => ms.toFixed(0)).join(', ')} ms`);
+  // The best of five: a machine whose cores are busy elsewhere makes every one later.
+  expect(times[0]).toBeLessThan(150);
   expect([...(await run(page, everyKind, 1))]).toEqual([...truth(1)]);
 });
 
@@ -209,7 +217,7 @@ test('a worker that is ended in the middle of a unit rejects it and every later 
   const doomed = await freshPage();
   await open(doomed);
   const outcome = await doomed.evaluate((job) => window.computePage.runUntil(job, 'close'), busy(50_000, 100_000));
-  expect(outcome).toEqual({ name: 'WorkerGoneError', message: 'the compute worker was closed' });
+  expect(outcome).toMatchObject({ name: 'WorkerGoneError', message: 'the compute worker was closed' });
   expect(await failure(doomed, busy(1, 1))).toContain('the compute worker was closed');
   await doomed.close();
   expect([...(await run(page, everyKind, 2))]).toEqual([...truth(2)]);

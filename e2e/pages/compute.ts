@@ -48,8 +48,8 @@ export interface ComputePage {
   open(options?: ComputeOptions): Promise<DeviceDescription>;
   /** Bytes of the result. */
   run(job: JobSketch, unit: number): Promise<number[]>;
-  /** Starts a unit and, once it made some progress, does what is said; gives the name and text of the error. */
-  runUntil(job: JobSketch, then: 'abort' | 'close'): Promise<{ name: string; message: string }>;
+  /** Starts a unit and, once it made some progress, does what is said; gives the name and text of the error, and how long it took to come. */
+  runUntil(job: JobSketch, then: 'abort' | 'close'): Promise<{ name: string; message: string; ms: number }>;
   setDuty(fraction: number): Promise<void>;
   closeJobs(): Promise<void>;
   usage(): Promise<ComputeUsage>;
@@ -125,13 +125,20 @@ const page: ComputePage = {
   run: async (job, unit) => [...(await start(job, unit, new AbortController().signal, () => undefined))],
   async runUntil(job, then) {
     const abort = new AbortController();
-    const stop = (): void => (then === 'abort' ? abort.abort() : opened().close());
+    let since = NaN;
+    const stop = (): void => {
+      if (Number.isNaN(since)) since = performance.now();
+      if (then === 'abort') abort.abort();
+      else opened().close();
+    };
     try {
       await start(job, 0, abort.signal, stop);
     } catch (error) {
-      if (error instanceof Error) return { name: error.name, message: error.message };
+      if (error instanceof Error) {
+        return { name: error.name, message: error.message, ms: performance.now() - since };
+      }
     }
-    return { name: 'none', message: 'the unit ended' };
+    return { name: 'none', message: 'the unit ended', ms: NaN };
   },
   setDuty: (fraction) => opened().setDuty(fraction),
   async closeJobs() {
