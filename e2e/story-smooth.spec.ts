@@ -68,7 +68,7 @@ test('a tab at full duty keeps its page free of long tasks through a 32 MiB tran
   const hub = await stage.hub();
   const folder = await stage.folder();
   const tab = await stage.volunteer(hub.url);
-  const work = await writeWork(folder, { name: 'long', units: 64, steps: 512 });
+  const work = await writeWork(folder, { name: 'long', units: 2000, steps: 512 });
   stage.command('submit', work, '--hub', hub.url, '--data', folder);
   await expectInsideUnit(tab);
 

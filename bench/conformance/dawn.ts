@@ -31,8 +31,11 @@ type Said = { readonly tell: string } | { readonly report: ClassReport } | { rea
 
 /** The report, or why this driver has none. */
 async function runWith({ env }: VulkanDriver, { seeds, only, cases, tell }: RunOptions): Promise<ClassReport | string> {
+  const program = process.argv[1] ?? '';
   const words = [
-    process.argv[1] ?? '',
+    program,
+    // `npm run conformance` comes through the bootstrap, which wants the command's name.
+    ...(program.endsWith('bootstrap.mjs') ? ['conformance'] : []),
     dawnWord,
     '--seeds',
     seeds.join(','),
