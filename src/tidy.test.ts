@@ -178,7 +178,8 @@ const files: readonly string[] = [
       readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
         .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
-        .filter((path) => !path.includes('/node_modules/')),
+        // What others wrote, and what runs wrote.
+        .filter((path) => !path.includes('/node_modules/') && !path.startsWith('bench/results/')),
     ),
 ];
 
