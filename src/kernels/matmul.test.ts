@@ -11,12 +11,24 @@ import { safeChoices, type Choices } from './variants.ts';
 test.each(['NN', 'NT', 'TN'] as const)('the trial of %s expects what the truth says of its tensors', (form) => {
   const trial = matmulFamily.trial(`${form},rows:64,columns:128,inner:32`, createRandom(1));
   const { tensors, expected } = trial.caseOf('plain');
-  const values = (name: string): Float64Array => toF64(tensors[name] ?? []).slice(1);
+  const values = (name: string): Float64Array => toF64(tensors[name] ?? []);
   const truth = matmulTruth(form, values('left'), values('right'), { rows: 64, columns: 128, inner: 32 });
   expect(Math.max(...truth.map((want, index) => Math.abs(want - Number(expected['output']?.[index]))))).toBeLessThan(
     1e-12,
   );
   expect(trial.work).toBe(2 * 64 * 128 * 32);
+});
+
+test.each(['quad-16x8', 'tile-64x64'])('%s is timed where it is checked, and is itself what runs', (variant) => {
+  const { caseOf } = matmulFamily.trial('NN,rows:64,columns:128,inner:32', createRandom(1));
+  const { alignment, dispatches } = caseOf(variant);
+  const labels = [0, 4].map((offset) =>
+    dispatches((label) => ({ buffer: { label, bytes: 4 }, offset })).map(({ pipeline }) => pipeline.label),
+  );
+  const [timed, checked] = labels;
+  expect(alignment).toBe(4);
+  expect(timed).toEqual(checked);
+  expect(timed?.join()).not.toBe('matmul');
 });
 
 test('the bucket of matvec does not depend on the rows, so that neither does the variant', () => {
