@@ -6,7 +6,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, type Page } from 'playwright/test';
-import { expectInsideUnit, test } from './support/story.ts';
+import { expectInsideUnit, patience, test } from './support/story.ts';
 import { writeWork } from './support/work.ts';
 
 const watchedMs = 30_000;
@@ -68,15 +68,18 @@ test('a tab at full duty keeps its page free of long tasks through a 32 MiB tran
   const hub = await stage.hub();
   const folder = await stage.folder();
   const tab = await stage.volunteer(hub.url);
-  const work = await writeWork(folder, { name: 'long', units: 2000, steps: 512 });
-  stage.command('submit', work, '--hub', hub.url, '--data', folder);
+  const submit = (path: string) => stage.command('submit', path, '--hub', hub.url, '--data', folder);
+  // The first job has the GPU busy, the second brings 32 MiB in the middle, and the third is there when Pause is pressed.
+  submit(await writeWork(folder, { name: 'before', units: 12, steps: 512 }));
   await expectInsideUnit(tab);
 
   await test.step('no long task in 30 s', async () => {
     await watchTasks(tab);
     const start = Date.now();
-    const moved = await stage.json('submit', await writeTransfer(folder), '--hub', hub.url, '--data', folder);
-    expect(moved).toMatchObject({ state: 'done', accepted: 1 });
+    const transfer = submit(await writeTransfer(folder));
+    await expect.poll(async () => (await hub.jobs()).length, patience).toBe(2);
+    submit(await writeWork(folder, { name: 'after', units: 2000, steps: 512 }));
+    expect(await transfer.ended, transfer.stderr()).toBe(0);
     const leftMs = watchedMs - (Date.now() - start);
     if (leftMs > 0) await tab.evaluate((ms) => new Promise((resolve) => setTimeout(resolve, ms)), leftMs);
     const tasks = await longTasks(tab);
