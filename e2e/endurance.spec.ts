@@ -40,12 +40,8 @@ test.afterAll(async () => {
   await server?.close();
 });
 
-/** Job `index` is this with INDEX replaced. */
-const shader = `@group(0) @binding(0) var<uniform> unit: vec4u;
-@group(0) @binding(1) var<storage, read_write> result: array<u32>;
-@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
-  result[id.x] = id.x * INDEXu + unit.x;
-}`;
+/** What every job computes; a remark with its number makes each job's shader a text of its own. */
+const shader = readFileSync(new URL('./shaders/multiples.wgsl', import.meta.url), 'utf8');
 const count = 4096;
 const sketch: Omit<JobSketch, 'wgsl'> = {
   buffers: [
@@ -62,7 +58,7 @@ const runJobs = (from: number, to: number): Promise<number[]> =>
     async ([first, end, wgsl, rest]) => {
       const lasts: number[] = [];
       for (let index = first; index < end; index++) {
-        const job = { ...rest, wgsl: wgsl.replace('INDEX', String(index)) };
+        const job = { ...rest, wgsl: `${wgsl}// job ${index}\n`, constants: { factor: index } };
         const bytes = Uint8Array.from(await window.computePage.run(job, 1));
         lasts.push(new Uint32Array(bytes.buffer).at(-1) ?? NaN);
       }

@@ -3,7 +3,7 @@
  * and Pause takes effect at once.
  */
 
-import { writeFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, type Page } from 'playwright/test';
 import { expectInsideUnit, patience, test } from './support/story.ts';
@@ -37,18 +37,12 @@ declare global {
 /** A job whose units each read 32 MiB, so that they travel to the tab. */
 async function writeTransfer(folder: string): Promise<string> {
   await writeFile(join(folder, 'large.bin'), new Uint8Array(transferBytes).fill(7));
-  await writeFile(
-    join(folder, 'first.wgsl'),
-    `@group(0) @binding(0) var<storage, read> large: array<u32>;
-@group(0) @binding(1) var<storage, read_write> found: array<u32>;
-@compute @workgroup_size(1) fn main() { found[0] = large[arrayLength(&large) - 1u]; }
-`,
-  );
+  await copyFile(new URL('./shaders/last_of_large.wgsl', import.meta.url), join(folder, 'last_of_large.wgsl'));
   const job = {
     version: 1,
     name: 'transfer',
     program: 'shader',
-    shader: 'first.wgsl',
+    shader: 'last_of_large.wgsl',
     buffers: [
       { binding: 0, kind: 'input', data: { file: 'large.bin' } },
       { binding: 1, kind: 'output', type: 'u32', count: 1 },
