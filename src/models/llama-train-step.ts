@@ -11,7 +11,8 @@ import { adamwDispatch } from '../kernels/adamw.ts';
 import { targetIgnored } from '../kernels/cross-entropy.ts';
 import type { Device, Dispatch, Pipeline } from '../kernels/device.ts';
 import type { Tensor } from '../kernels/kernel.ts';
-import { reduceParts, squaredNormDispatches } from '../kernels/reduce.ts';
+import { globalNormDispatches } from '../kernels/global-norm.ts';
+import { reduceParts } from '../kernels/reduce.ts';
 import { ropeTable } from '../kernels/rope.ts';
 import type { Choices } from '../kernels/variants.ts';
 import type { ModelConfig, Optimizer } from '../protocol/manifest.ts';
@@ -171,7 +172,13 @@ function layOut(arena: Arena, options: TrainStepOptions) {
   const forward = createForward(arena, weights, { config, batch, length, ...(choices && { choices }) });
   const loss = createLoss(arena, forward);
   const backward = createBackward(arena, forward, gradients);
-  const norm = squaredNormDispatches({ values: gradients, scratch, output: squaredNorm, count: elements });
+  const norm = globalNormDispatches({
+    values: gradients,
+    scratch,
+    output: squaredNorm,
+    count: elements,
+    ...(choices && { choices }),
+  });
   const fixed = [...backward, ...norm];
   return { weights, gradients, firstMoments, secondMoments, squaredNorm, losses, forward, loss, fixed };
 }
