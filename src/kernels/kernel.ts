@@ -67,16 +67,18 @@ type NumberName<Text extends string> = Text extends `${infer Name}:f32` ? Name :
  */
 export function defineKernel<T extends string, N extends string>(declaration: {
   readonly shader: string;
+  /** Files of `shaders/parts/` whose text goes before the shader's: what several shaders or variants share. */
+  readonly parts?: readonly string[];
   readonly entryPoint?: string;
   readonly tensors: readonly (T & TensorText<string>)[];
   readonly numbers: readonly (N & NumberText<string>)[];
   readonly constants?: Readonly<Record<string, number>>;
 }): Kernel<TensorName<T>, NumberName<N>> {
-  const { shader, entryPoint = 'main', constants } = declaration;
+  const { shader, parts = [], entryPoint = 'main', constants } = declaration;
   const name = entryPoint === 'main' ? shader : `${shader}.${entryPoint}`;
   return {
     name,
-    pipeline: { label: name, wgsl: shaderSource(shader), entryPoint, ...(constants && { constants }) },
+    pipeline: { label: name, wgsl: shaderSource(shader, parts), entryPoint, ...(constants && { constants }) },
     tensors: declaration.tensors.map((text: string) => ({
       name: text.replace(/^>|:[ui]32$/g, '') as TensorName<T>,
       access: text.startsWith('>') ? 'write' : 'read',

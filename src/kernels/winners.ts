@@ -6,7 +6,7 @@
 
 import { sha256Text } from '../core/hash.ts';
 import { finite, parse, shortText, v } from '../core/schema.ts';
-import { shaderSources } from './sources.ts';
+import { kernels } from './catalogue.ts';
 import { variantsFor, type DeviceTraits, type Family } from './variants.ts';
 
 const hex32 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits'));
@@ -56,7 +56,7 @@ export const shaderDigest = (wgsl: string): string => sha256Text(wgsl);
 let ours: ReadonlySet<string> | undefined;
 /** Digests of the shaders of this version. */
 export const shaderDigests = (): ReadonlySet<string> =>
-  (ours ??= new Set([...shaderSources.values()].map((wgsl) => shaderDigest(wgsl))));
+  (ours ??= new Set(kernels.map(({ pipeline }) => shaderDigest(pipeline.wgsl))));
 
 /** The record, if it is one and still holds for these families on this device; else undefined. */
 export function believedWinner(
