@@ -3,6 +3,7 @@
  * does not parse fails its unit by name, and the tab goes on at once.
  */
 
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test, type Browser, type Page } from 'playwright/test';
 import { createServer, type ViteDevServer } from 'vite';
@@ -71,16 +72,15 @@ test('what a budget costs a tight loop is measured', async () => {
   await page.close();
 });
 
-const declared = '@group(0) @binding(0) var<storage, read_write> r: array<u32>;\n';
-const shaderOf = (body: string, before = ''): string =>
-  `${declared}${before}\n@compute ${'@workgroup_size(64)'}\nfn main(@builtin(global_invocation_id) id: vec3u) {\n${body}\n}`;
+/** A shader of e2e/shaders, by its path there without the ending. */
+const shader = (path: string): string => readFileSync(new URL(`./shaders/${path}.wgsl`, import.meta.url), 'utf8');
 const jobOf = (wgsl: string, unitSeconds = 2): JobSketch => ({
   wgsl,
   unitSeconds,
   buffers: [{ binding: 0, kind: 'output', type: 'u32', count: 256 }],
   steps: [{ entryPoint: 'main', grid: [4, 1, 1] }],
 });
-const good = jobOf(shaderOf('  for (var i = 0u; i <= id.x; i++) { r[id.x] += i; }'));
+const good = jobOf(shader('triangle'));
 const goodBytes = [...new Uint8Array(Uint32Array.from({ length: 256 }, (_, x) => (x * (x + 1)) / 2).buffer)];
 
 /** The name and first line of a unit's error, and how long the next good job takes in the same tab. */
@@ -103,46 +103,20 @@ async function ends(page: Page, job: JobSketch): Promise<{ error: string; endedM
   return { error: outcome.error.split('\n')[0] ?? '', endedMs: outcome.endedMs, nextMs: outcome.nextMs };
 }
 
+/** The shader's file, what it is, and the place of the loop that is told. */
 const endless: [string, string, RegExp][] = [
-  [
-    'a loop',
-    shaderOf('  loop { r[id.x] += 1u; }'),
-    /^LoopBudgetError: shader\.wgsl:5:3: this loop did not end within \d+ rounds/,
-  ],
-  [
-    'a loop in a loop',
-    shaderOf('  for (;;) {\n    while (true) { r[id.x] += 1u; }\n  }'),
-    /^LoopBudgetError: shader\.wgsl:6:5: /,
-  ],
-  [
-    'functions with loops that call functions with loops',
-    shaderOf(
-      '  for (var i = 0u; i < 4000000000u; i++) { outer(i); }',
-      'fn inner(n: u32) { while (n >= 0u) { r[n % 256u] += 1u; } } fn outer(n: u32) { while (true) { inner(n); inner(n); } }',
-    ),
-    /^LoopBudgetError: shader\.wgsl:2:20: /,
-  ],
-  [
-    'a loop with barriers in a loop with barriers',
-    shaderOf('  for (;;) {\n    for (;;) { workgroupBarrier(); r[id.x] += 1u; }\n  }'),
-    /^LoopBudgetError: shader\.wgsl:6:5: /,
-  ],
-  [
-    'one invocation of many that waits for what never comes',
-    shaderOf('  if (id.x == 200u) { while (r[3] != 7u) { r[id.x] += 1u; } }'),
-    /^LoopBudgetError: shader\.wgsl:5:23: /,
-  ],
-  [
-    'a comparison that NaN never makes true',
-    shaderOf('  var x = bitcast<f32>(r[0] + 0x7fc00000u);\n  while (!(x > 1.0)) { x = x * 2.0; }\n  r[id.x] = u32(x);'),
-    /^LoopBudgetError: shader\.wgsl:6:3: /,
-  ],
+  ['loop', 'a loop', /^LoopBudgetError: shader\.wgsl:6:3: this loop did not end within \d+ rounds/],
+  ['loop_in_loop', 'a loop in a loop', /^LoopBudgetError: shader\.wgsl:7:5: /],
+  ['functions', 'functions with loops that call functions with loops', /^LoopBudgetError: shader\.wgsl:5:3: /],
+  ['barriers', 'a loop with barriers in a loop with barriers', /^LoopBudgetError: shader\.wgsl:7:5: /],
+  ['one_waits', 'one invocation of many that waits for what never comes', /^LoopBudgetError: shader\.wgsl:7:5: /],
+  ['not_a_number', 'a comparison that NaN never makes true', /^LoopBudgetError: shader\.wgsl:7:3: /],
 ];
-for (const [what, wgsl, error] of endless) {
+for (const [file, what, error] of endless) {
   test(`endless: ${what}, and the next job is done within two seconds`, async () => {
     const page = await open('compute');
     await page.evaluate(() => window.computePage.open());
-    const outcome = await ends(page, jobOf(wgsl));
+    const outcome = await ends(page, jobOf(shader(`endless/${file}`)));
     console.log(
       `${what}: ended after ${outcome.endedMs.toFixed(0)} ms, the next job took ${outcome.nextMs.toFixed(0)} ms`,
     );
@@ -152,70 +126,38 @@ for (const [what, wgsl, error] of endless) {
   });
 }
 
-const refused: [string, string, RegExp][] = [
-  [
-    'a recursion',
-    shaderOf(
-      '  r[id.x] = f(id.x);',
-      'fn f(n: u32) -> u32 { loop { return g(n); } } fn g(n: u32) -> u32 { return f(n); }',
-    ),
-    /^DeviceError: shader\.wgsl:2:\d+: \w calls itself/,
-  ],
-  ['what does not parse', `${declared}fn main( {`, /^DeviceError: shader\.wgsl:2:\d+: /],
-  ['a brace too few', shaderOf('  loop { r[id.x] = 1u;'), /^DeviceError: shader\.wgsl:\d+:\d+: /],
-  ['a comment without an end', shaderOf('  /* loop {}'), /^DeviceError: shader\.wgsl:5:3: this comment has no end/],
-  [
-    'a line break that only some see',
-    shaderOf('  // \u2028 loop { r[id.x] += 1u; }'),
-    /^DeviceError: shader\.wgsl:5:6: the character U\+2028/,
-  ],
-  [
-    'our own names',
-    shaderOf('  let tabswarm_left = id.x; r[id.x] = tabswarm_left;'),
-    /^DeviceError: shader\.wgsl:5:7: names that begin with tabswarm_/,
-  ],
-  [
-    'a name of WGSL that our lines need',
-    shaderOf('  r[id.x] = 1u;', 'fn atomicLoad(n: u32) -> u32 { return n; }'),
-    /^DeviceError: shader\.wgsl:2:4: atomicLoad is a name of WGSL/,
-  ],
-  [
-    'calls that double thirty times',
-    shaderOf('  f30();', doubling(30)),
-    /^DeviceError: shader\.wgsl:2:\d+: f\d+ and what it calls make more than 65536 calls/,
-  ],
-  ['a type error', shaderOf('  while (id.x) { r[id.x] = 1u; }'), /^DeviceError: shader\.wgsl:5:10: /],
+const refused: [string, RegExp][] = [
+  ['recursion', /^DeviceError: shader\.wgsl:\d+:\d+: \w calls itself/],
+  ['not_wgsl', /^DeviceError: shader\.wgsl:4:\d+: /],
+  ['open_brace', /^DeviceError: shader\.wgsl:\d+:\d+: /],
+  ['open_comment', /^DeviceError: shader\.wgsl:6:3: this comment has no end/],
+  ['line_break', /^DeviceError: shader\.wgsl:6:6: the character U\+2028/],
+  ['our_names', /^DeviceError: shader\.wgsl:6:7: names that begin with tabswarm_/],
+  ['builtin_name', /^DeviceError: shader\.wgsl:4:4: atomicLoad is a name of WGSL/],
+  ['doubling_calls', /^DeviceError: shader\.wgsl:\d+:\d+: f\d+ and what it calls make more than 65536 calls/],
+  ['wrong_type', /^DeviceError: shader\.wgsl:6:10: /],
 ];
 test('what cannot be rewritten or compiled is refused with its place, and the tab goes on', async () => {
   const page = await open('compute');
   await page.evaluate(() => window.computePage.open());
-  for (const [what, wgsl, error] of refused) {
-    const outcome = await ends(page, jobOf(wgsl));
-    expect(outcome.error, what).toMatch(error);
+  for (const [file, error] of refused) {
+    const outcome = await ends(page, jobOf(shader(`refused/${file}`)));
+    expect(outcome.error, file).toMatch(error);
   }
   await page.close();
 });
 
-/** Functions of which each calls the one before it twice. */
-function doubling(depth: number): string {
-  const lines = Array.from({ length: depth }, (_, index) => `fn f${index + 1}() { f${index}(); f${index}(); }`);
-  return ['fn f0() { r[0] = 1u; }', ...lines].join(' ');
-}
-
 test('a unit that takes longer than its job allows fails by name, and a budget that grows ends in the right bytes', async () => {
   const page = await open('compute');
   await page.evaluate(() => window.computePage.open());
-  const slow = shaderOf('  for (var i = 0u; i < 30000u; i++) { r[id.x] = r[id.x] * 3u + i; }');
   const job = {
-    ...jobOf(slow, 0.3),
+    ...jobOf(shader('slow'), 0.3),
     steps: [{ entryPoint: 'main', grid: [4, 1, 1] as [number, number, number], repeat: 5000 }],
   };
   expect((await ends(page, job)).error).toMatch(
     /^UnitTimeError: unit 0 has computed for \d\.\d s and is not done, its job allows 0\.3 s/,
   );
-  // Ten times the first budget: the unit runs twice, and its atomic count must not be counted twice.
-  const long = `${declared.replace('array<u32>', 'array<atomic<u32>, 256>')}@compute ${'@workgroup_size(1)'} fn main() { for (var i = 0u; i < 650000u; i++) { if (i % 1000u == 0u) { atomicAdd(&r[0], 1u); } } }`;
-  const bytes = await page.evaluate((given) => window.computePage.run(given, 0), jobOf(long, 30));
+  const bytes = await page.evaluate((given) => window.computePage.run(given, 0), jobOf(shader('long_count'), 30));
   expect(new Uint32Array(Uint8Array.from(bytes).buffer)[0]).toBe(4 * 650);
   await page.close();
 });
@@ -260,8 +202,7 @@ test('where Firefox ends loops without an error, a unit that needs more fails by
     const { loopIterationsMax } = await compute.evaluate(() => window.computePage.open());
     test.skip(loopIterationsMax === undefined, 'this driver ends no loops');
     const most = loopIterationsMax ?? 0;
-    const count = (rounds: number): JobSketch =>
-      jobOf(shaderOf(`  for (var i = 0u; i < ${rounds}u; i++) { r[id.x] += i & 1u; }`), 30);
+    const count = (rounds: number): JobSketch => jobOf(shader('rounds').replace('1000u', `${rounds}u`), 30);
     const within = Math.floor(most / 2) * 2 - 4;
     const bytes = await compute.evaluate((job) => window.computePage.run(job, 0), count(within));
     expect(new Set(new Uint32Array(Uint8Array.from(bytes).buffer))).toEqual(new Set([within / 2]));
@@ -269,7 +210,7 @@ test('where Firefox ends loops without an error, a unit that needs more fails by
       (job) => window.computePage.run(job, 0).then(() => 'no error', String),
       count(most + 1),
     );
-    expect(error).toContain('LoopBudgetError: this device cannot run it: shader.wgsl:5:3: this loop did not end');
+    expect(error).toContain('LoopBudgetError: this device cannot run it: shader.wgsl:6:3: this loop did not end');
   } finally {
     await firefox.close();
   }
