@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- --suite wire,kernels --peers --rounds 9 --json`: runs the chosen suites and prints a table, or one
+ * `npm run bench -- --suite wire,kernels,duty --peers --rounds 9 --json`: runs the chosen suites and prints a table, or one
  * JSON object. How they are timed is in `measure.ts`; `docs/benchmarks.md` tells what each suite and option is for.
  */
 
@@ -7,6 +7,7 @@ import { cpus } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { raceInBrowser } from './browser-run.ts';
+import { dutyLines, measureDuty } from './duty.ts';
 import { kernelReport, writeKernels } from './kernel-report.ts';
 import { problems } from './kernels/problem.ts';
 import { measure, type MeasuredCase } from './measure.ts';
@@ -17,7 +18,7 @@ import { nativeDocument, writeNative } from './native-report.ts';
 import { reportOf, sentenceOf } from './report.ts';
 import { wireCases } from './wire.ts';
 
-const suites = ['wire', 'kernels'] as const;
+const suites = ['wire', 'kernels', 'duty'] as const;
 type Suite = (typeof suites)[number];
 const browsers = ['chromium', 'firefox'] as const;
 
@@ -111,6 +112,7 @@ async function main(): Promise<number> {
     ? await raceInBrowser({ ...settings, problems: settings.cases ?? Object.keys(problems), say })
     : undefined;
   const cases = [...wire, ...(kernels?.cases ?? [])];
+  const duty = settings.suites.includes('duty') ? await measureDuty(say) : undefined;
   // A choice of cases, or ours alone, is no comparison to keep.
   if (kernels !== undefined && settings.peers && settings.cases === undefined) {
     const folder = join(root, 'bench', 'results', 'kernels');
@@ -118,8 +120,12 @@ async function main(): Promise<number> {
   }
   if (settings.json) {
     const where = kernels === undefined ? {} : kernelReport(machine, kernels);
-    process.stdout.write(`${JSON.stringify({ machine, ...where, cases: cases.map(reportOf) })}\n`);
-  } else process.stdout.write([machine, ...cases.map(sentenceOf), ''].join('\n'));
+    const report = { machine, ...where, cases: cases.map(reportOf), ...(duty && { duty }) };
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+  } else {
+    const lines = [machine, ...cases.map(sentenceOf), ...(duty === undefined ? [] : dutyLines(duty))];
+    process.stdout.write(`${lines.join('\n')}\n`);
+  }
   return Object.keys(kernels?.broken ?? {}).length === 0 ? 0 : 1;
 }
 
