@@ -93,6 +93,7 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
     ...(loopIterationsMax === undefined ? {} : { loopIterationsMax }),
     memoryBytesMax: options.memoryBytesMax ?? memoryBytesGuess(gpuDevice.limits.maxBufferSize),
     languageFeatures,
+    looksRarely: engineName() === 'firefox',
     ...(options.workScale === undefined ? {} : { workScale: options.workScale }),
   });
   const { vendor, architecture, description } = adapter.info;

@@ -22,6 +22,7 @@ import { createCallOrder, lifeOf } from './device-life.ts';
 import { inErrorScopes } from './errors.ts';
 import { createPacer, submitMsMax, type Pacer } from './pacer.ts';
 import { createPipelines, type Pipelines } from './pipelines.ts';
+import { createPrompt, noPrompt } from './prompt.ts';
 import { createStaging } from './staging.ts';
 import { createErrorKeeper, createSubmitter, reportText } from './submitter.ts';
 
@@ -36,6 +37,8 @@ export interface ExecutorOptions {
   readonly languageFeatures?: readonly string[];
   /** From 0 to 1: how much of its limits, memory and time for a submit the device shall use; less after it was lost. Default 1. */
   readonly workScale?: number;
+  /** The browser looks rarely whether the GPU is done, and must be asked: see `prompt.ts`. Default false. */
+  readonly looksRarely?: boolean;
 }
 
 export interface Executor extends Device {
@@ -75,7 +78,8 @@ export function createExecutor(device: GPUDevice, options: ExecutorOptions): Exe
     return found;
   };
   const batch = createBatch(device, pacer, ({ buffer }) => own(buffer), errors.report);
-  const submitter = createSubmitter(device, batch, pacer, life, clock);
+  const prompt = options.looksRarely === true ? createPrompt(() => device.queue.submit([]), clock) : noPrompt;
+  const submitter = createSubmitter(device, batch, pacer, life, clock, prompt);
   device.addEventListener('uncapturederror', (event) => reportText(errors.report, event.error.message));
 
   /** For calls that return nothing: at once, or in their turn. */
@@ -176,7 +180,7 @@ export function createExecutor(device: GPUDevice, options: ExecutorOptions): Exe
         await submitter.submit();
         return to;
       });
-      const collected = life.during(staging.collect(target, bytes));
+      const collected = life.during(prompt.during(staging.collect(target, bytes)));
       // The scopes name the cause; that the mapping failed too says nothing more.
       collected.catch(() => undefined);
       await errors.throwFirst();

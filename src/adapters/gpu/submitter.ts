@@ -9,6 +9,7 @@ import type { Batch } from './batch.ts';
 import type { DeviceLife } from './device-life.ts';
 import { textOf, type ReportError } from './errors.ts';
 import type { Pacer } from './pacer.ts';
+import type { Prompt } from './prompt.ts';
 
 /** Submits in flight: one that runs and one that waits, so that the GPU never idles for the CPU and abort acts soon. */
 const inFlightMax = 2;
@@ -54,12 +55,13 @@ export function createSubmitter(
   pacer: Pacer,
   life: DeviceLife,
   clock: Clock,
+  prompt: Prompt,
 ): Submitter {
   const inFlight: Promise<void>[] = [];
   const submitNow = (): void => {
     if (batch.isEmpty()) return;
     const ticket = pacer.submitted(batch.submit(), clock.now());
-    const finished = life.during(device.queue.onSubmittedWorkDone()).then(
+    const finished = life.during(prompt.during(device.queue.onSubmittedWorkDone())).then(
       () => pacer.finished(ticket, clock.now()),
       // A lost device is told to whoever calls next; here only the order matters.
       () => undefined,
