@@ -1,10 +1,6 @@
 // Softmax and cross-entropy: the loss of each row, and its logits replaced by their gradient. One pass finds the
 // largest logit and the sum, a second writes the gradient. The target 0xffffffff counts for nothing; any other at
-// or above the vocabulary gives NaN. A row is shared by `lanes` invocations of a workgroup: a power of two up to
-// its size.
-
-override workgroup_size: u32 = 32;
-override lanes: u32 = 32;
+// or above the vocabulary gives NaN. How many lanes share a row is its part's matter.
 
 struct Arguments {
   targets_offset: u32,
@@ -20,48 +16,15 @@ struct Arguments {
 @group(0) @binding(2) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(3) var<storage, read_write> losses: array<f32>;
 
-var<workgroup> partial: array<f32, workgroup_size>;
-
-// The sum over the lanes of a row, added in lane order by every lane.
-fn row_sum(own: f32, local: u32, lane: u32) -> f32 {
-  if (lanes == 1u) {
-    return own;
-  }
-  partial[local] = own;
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var other = local - lane; other < local - lane + lanes; other++) {
-    sum += partial[other];
-  }
-  workgroupBarrier();
-  return sum;
-}
-
-// The largest over the lanes of a row.
-fn row_largest(own: f32, local: u32, lane: u32) -> f32 {
-  if (lanes == 1u) {
-    return own;
-  }
-  partial[local] = own;
-  workgroupBarrier();
-  var found = own;
-  for (var other = local - lane; other < local - lane + lanes; other++) {
-    found = max(found, partial[other]);
-  }
-  workgroupBarrier();
-  return found;
-}
-
 @compute @workgroup_size(workgroup_size)
-fn main(
-  @builtin(local_invocation_index) local: u32,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-) {
-  let lane = local % lanes;
-  let own_row = (group.y * groups.x + group.x) * (workgroup_size / lanes) + local / lanes;
-  // Rows beyond the last compute the last again and store nothing, as all lanes must reach the barriers.
-  let row = min(own_row, args.rows - 1u);
+fn main(invocation: Invocation) {
+  let mine = row_lane(invocation, args.rows);
+  if (is_idle(mine)) {
+    return;
+  }
+  let row = mine.row;
+  let lane = mine.lane;
+  let lanes = mine.lanes;
   let start = args.logits_offset + row * args.vocabulary;
   let target_token = targets[args.targets_offset + row];
   let counts = target_token != 0xffffffffu;
@@ -101,10 +64,10 @@ fn main(
   if (target_token < args.vocabulary && target_token % lanes == lane) {
     own_target = logits[start + target_token];
   }
-  let largest = row_largest(own_largest, local, lane);
-  let row_total = row_sum(sum * exp(own_largest - largest), local, lane);
-  let target_logit = row_sum(own_target, local, lane);
-  if (own_row >= args.rows) {
+  let largest = row_largest(own_largest, mine);
+  let row_total = row_sum(sum * exp(own_largest - largest), mine);
+  let target_logit = row_sum(own_target, mine);
+  if (!mine.is_real) {
     return;
   }
   let known = target_token < args.vocabulary && (bitcast<u32>(row_total) & 0x7fffffffu) <= 0x7f800000u;

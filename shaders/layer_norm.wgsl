@@ -1,10 +1,6 @@
 // LayerNorm: output = weight * (input - mean) * r + bias, r = 1 / sqrt(variance + epsilon) of each row. One pass
 // finds both, from differences to the row's first element: those lose at most a factor of width in precision,
-// however far the mean is from zero. A row is shared by `lanes` invocations of a workgroup: a power of two up to
-// its size.
-
-override workgroup_size: u32 = 32;
-override lanes: u32 = 32;
+// however far the mean is from zero. How many lanes share a row is its part's matter.
 
 struct Arguments {
   input_offset: u32,
@@ -26,33 +22,15 @@ struct Arguments {
 @group(0) @binding(5) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(6) var<storage, read_write> inverse_deviation: array<f32>;
 
-var<workgroup> partial: array<vec2f, workgroup_size>;
-
-// The sums over the lanes of a row, added in lane order by every lane.
-fn row_sum(own: vec2f, local: u32, lane: u32) -> vec2f {
-  if (lanes == 1u) {
-    return own;
-  }
-  partial[local] = own;
-  workgroupBarrier();
-  var sum = vec2f();
-  for (var other = local - lane; other < local - lane + lanes; other++) {
-    sum += partial[other];
-  }
-  workgroupBarrier();
-  return sum;
-}
-
 @compute @workgroup_size(workgroup_size)
-fn main(
-  @builtin(local_invocation_index) local: u32,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-) {
-  let lane = local % lanes;
-  let own_row = (group.y * groups.x + group.x) * (workgroup_size / lanes) + local / lanes;
-  // Rows beyond the last compute the last again and store nothing, as all lanes must reach the barriers.
-  let row = min(own_row, args.rows - 1u);
+fn main(invocation: Invocation) {
+  let mine = row_lane(invocation, args.rows);
+  if (is_idle(mine)) {
+    return;
+  }
+  let row = mine.row;
+  let lane = mine.lane;
+  let lanes = mine.lanes;
   let start = args.input_offset + row * args.width;
   let shift = input[start];
   var sums = vec4f();
@@ -70,14 +48,14 @@ fn main(
     squares.x += value * value;
   }
   let own = vec2f((sums.x + sums.y) + (sums.z + sums.w), (squares.x + squares.y) + (squares.z + squares.w));
-  let means = row_sum(own, local, lane) / f32(args.width);
+  let means = row_sums(own, mine) / f32(args.width);
   let spread = means.y - means.x * means.x;
   // A sum that is no finite number makes the row NaN; it must not come out as zeros.
   let finite = (bitcast<u32>(means.y) & 0x7f800000u) != 0x7f800000u;
   let found_scale = 1.0 / sqrt(max(spread, 0.0) + args.epsilon);
   let scale = select(bitcast<f32>(args.width | 0x7fc00000u), found_scale, finite);
   let centre = shift + means.x;
-  if (own_row >= args.rows) {
+  if (!mine.is_real) {
     return;
   }
   let output_start = args.output_offset + row * args.width;

@@ -1,9 +1,5 @@
 // A residual and its RMSNorm: sum = left + right; output = weight * sum * r, r = 1 / sqrt(mean(sum^2) + epsilon)
-// of each row. A row is shared by `lanes` invocations of a
-// workgroup: a power of two up to its size.
-
-override workgroup_size: u32 = 32;
-override lanes: u32 = 32;
+// of each row. How many lanes share a row is its part's matter.
 
 struct Arguments {
   left_offset: u32,
@@ -25,45 +21,27 @@ struct Arguments {
 @group(0) @binding(5) var<storage, read_write> output: array<f32>;
 @group(0) @binding(6) var<storage, read_write> inverse_rms: array<f32>;
 
-var<workgroup> partial: array<f32, workgroup_size>;
-
-// The sum over the lanes of a row, added in lane order by every lane.
-fn row_sum(own: f32, local: u32, lane: u32) -> f32 {
-  if (lanes == 1u) {
-    return own;
-  }
-  partial[local] = own;
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var other = local - lane; other < local - lane + lanes; other++) {
-    sum += partial[other];
-  }
-  workgroupBarrier();
-  return sum;
-}
-
 @compute @workgroup_size(workgroup_size)
-fn main(
-  @builtin(local_invocation_index) local: u32,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-) {
-  let lane = local % lanes;
-  let own_row = (group.y * groups.x + group.x) * (workgroup_size / lanes) + local / lanes;
-  // Rows beyond the last compute the last again and store nothing, as all lanes must reach the barriers.
-  let row = min(own_row, args.rows - 1u);
+fn main(invocation: Invocation) {
+  let mine = row_lane(invocation, args.rows);
+  if (is_idle(mine)) {
+    return;
+  }
+  let row = mine.row;
+  let lane = mine.lane;
+  let lanes = mine.lanes;
   let start = row * args.width;
   var squares = 0.0;
   for (var column = lane; column < args.width; column += lanes) {
     let value = left[args.left_offset + start + column] + right[args.right_offset + start + column];
     squares += value * value;
   }
-  let total = row_sum(squares, local, lane);
+  let total = row_sum(squares, mine);
   // A sum that is no finite number makes the row NaN; it must not come out as zeros.
   let finite = (bitcast<u32>(total) & 0x7f800000u) != 0x7f800000u;
   let found_scale = 1.0 / sqrt(total / f32(args.width) + args.epsilon);
   let scale = select(bitcast<f32>(args.width | 0x7fc00000u), found_scale, finite);
-  if (own_row >= args.rows) {
+  if (!mine.is_real) {
     return;
   }
   for (var column = lane; column < args.width; column += lanes) {

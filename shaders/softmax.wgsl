@@ -1,9 +1,5 @@
 // Softmax of each row: exp(x - largest) / sum. The largest and the sum are found in one pass, the sum rescaled
-// whenever a larger value is met. A row is shared by `lanes` invocations of a workgroup: a power of two up to its
-// size.
-
-override workgroup_size: u32 = 32;
-override lanes: u32 = 32;
+// whenever a larger value is met. How many lanes share a row is its part's matter.
 
 struct Arguments {
   input_offset: u32,
@@ -16,48 +12,15 @@ struct Arguments {
 @group(0) @binding(1) var<storage, read> input: array<f32>;
 @group(0) @binding(2) var<storage, read_write> output: array<f32>;
 
-var<workgroup> partial: array<f32, workgroup_size>;
-
-// The sum over the lanes of a row, added in lane order by every lane.
-fn row_sum(own: f32, local: u32, lane: u32) -> f32 {
-  if (lanes == 1u) {
-    return own;
-  }
-  partial[local] = own;
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var other = local - lane; other < local - lane + lanes; other++) {
-    sum += partial[other];
-  }
-  workgroupBarrier();
-  return sum;
-}
-
-// The largest over the lanes of a row.
-fn row_largest(own: f32, local: u32, lane: u32) -> f32 {
-  if (lanes == 1u) {
-    return own;
-  }
-  partial[local] = own;
-  workgroupBarrier();
-  var found = own;
-  for (var other = local - lane; other < local - lane + lanes; other++) {
-    found = max(found, partial[other]);
-  }
-  workgroupBarrier();
-  return found;
-}
-
 @compute @workgroup_size(workgroup_size)
-fn main(
-  @builtin(local_invocation_index) local: u32,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-) {
-  let lane = local % lanes;
-  let own_row = (group.y * groups.x + group.x) * (workgroup_size / lanes) + local / lanes;
-  // Rows beyond the last compute the last again and store nothing, as all lanes must reach the barriers.
-  let row = min(own_row, args.rows - 1u);
+fn main(invocation: Invocation) {
+  let mine = row_lane(invocation, args.rows);
+  if (is_idle(mine)) {
+    return;
+  }
+  let row = mine.row;
+  let lane = mine.lane;
+  let lanes = mine.lanes;
   let start = args.input_offset + row * args.width;
   var own_largest = -3.0e38;
   // The largest bits of a magnitude: above those of infinity for what is no number.
@@ -90,9 +53,9 @@ fn main(
   if (magnitude > 0x7f800000u || bitcast<u32>(own_largest) == 0x7f800000u) {
     sum = bitcast<f32>(args.width | 0x7fc00000u);
   }
-  let largest = row_largest(own_largest, local, lane);
-  let scale = 1.0 / row_sum(sum * exp(own_largest - largest), local, lane);
-  if (own_row >= args.rows) {
+  let largest = row_largest(own_largest, mine);
+  let scale = 1.0 / row_sum(sum * exp(own_largest - largest), mine);
+  if (!mine.is_real) {
     return;
   }
   let output_start = args.output_offset + row * args.width;

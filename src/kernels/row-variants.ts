@@ -1,8 +1,8 @@
 /**
- * The variants of operations that reduce rows: softmax, the norms, cross-entropy, sampling. Each has two shaders, `<name>.wgsl`
- * in plain WGSL, where some lanes of a workgroup share a row, and `<name>_subgroup.wgsl`, where one subgroup has a row
- * and needs no shared memory. A row's sums have an order that depends on the variant and the width alone, so rows are
- * equal bit for bit in any batch. What the operations compute stands in their own files.
+ * The variants of operations that reduce rows: softmax, the norms, cross-entropy, sampling. Each has one shader, and one
+ * of two parts goes before it: `row_group` in plain WGSL, where some lanes of a workgroup share a row, or `row_subgroup`,
+ * where one subgroup has a row and needs no shared memory. A row's sums have an order that depends on the variant and the
+ * width alone, so rows are equal bit for bit in any batch. What the operations compute stands in their own files.
  */
 
 import { present } from '../core/assert.ts';
@@ -35,14 +35,16 @@ export type RowKernels<T extends string, N extends string> = ReadonlyMap<string,
 
 type Declaration<T extends string, N extends string> = Parameters<typeof defineKernel<T, N>>[0];
 
-/** Declares both shaders' kernels as `defineKernel` does; without `subgroups` there is only the plain shader. */
-export function rowKernels<T extends string, N extends string>(declaration: Omit<Declaration<T, N>, 'constants'>) {
+/** Declares every variant's kernel as `defineKernel` does. */
+export function rowKernels<T extends string, N extends string>(
+  declaration: Omit<Declaration<T, N>, 'constants' | 'parts'>,
+) {
   return new Map(
     rowVariants.map(({ name, features, workgroup, lanes }) => {
-      const own = features.length > 0;
-      const shader = own ? `${declaration.shader}_subgroup` : declaration.shader;
-      const constants = { workgroup_size: workgroup, ...(!own && { lanes }) };
-      return [name, defineKernel<T, N>({ ...declaration, shader, constants } as Declaration<T, N>)] as const;
+      const isSubgroup = features.length > 0;
+      const parts = [isSubgroup ? 'row_subgroup' : 'row_group'];
+      const constants = { workgroup_size: workgroup, ...(!isSubgroup && { lanes }) };
+      return [name, defineKernel<T, N>({ ...declaration, parts, constants } as Declaration<T, N>)] as const;
     }),
   );
 }
