@@ -24,6 +24,8 @@ const sizes: readonly MatmulSizes[] = [
   { rows: 64, columns: 64, inner: 32 },
   { rows: 9, columns: 17, inner: 2179 },
   { rows: 132, columns: 196, inner: 20 },
+  { rows: 36, columns: 315, inner: 20 },
+  { rows: 20, columns: 40, inner: 36 },
 ];
 const stored: readonly (readonly [MatmulForm, WeightStorage])[] = [
   ['NN', 'f32'],
@@ -41,9 +43,9 @@ export const matmulCases = (random: Random): KernelCase[] =>
     stored.flatMap(([form, weights]) =>
       sizes.flatMap((own, index) => {
         if (own.rows === 1 && variant.name !== 'plain') return [];
-        const isLarge = variant.name.startsWith('tile-128');
+        const isLarge = variant.name.startsWith('tile-128') || variant.name === 'quad-32x8';
         const formOfLarge = variant.name === 'tile-128x64' ? 'TN' : 'NT';
-        if (isLarge && (weights === 'f16' || form !== formOfLarge || index < 6)) return [];
+        if (isLarge && (weights === 'f16' || form !== formOfLarge || index < 5)) return [];
         return [matmulCase(variant, form, weights, own, index, random)];
       }),
     ),

@@ -17,6 +17,7 @@ export { matmulTolerance, matmulTruth, type Activation, type MatmulForm } from '
 const epilogue = ['has_bias', 'activation', 'has_residual', 'accumulate'] as const;
 const plainDeclaration = {
   shader: 'matmul',
+  parts: ['matmul_activation'],
   tensors: ['left', 'right:u32', 'bias', 'residual', '>output'],
   numbers: [
     'rows',
@@ -31,6 +32,7 @@ const plainDeclaration = {
 } as const;
 const tiledDeclaration = {
   shader: 'matmul_tiled',
+  parts: ['matmul_activation'],
   tensors: ['left', 'right:u32', 'left_wide', 'right_wide', 'bias', 'residual', '>output'],
   numbers: [
     'rows',
@@ -43,10 +45,10 @@ const tiledDeclaration = {
     ...epilogue,
   ],
 } as const;
-const quadDeclaration = {
-  shader: 'matmul_quad',
-  tensors: ['left', 'right', 'bias', 'residual', '>output'],
-  numbers: ['rows', 'columns', 'inner', ...epilogue],
+const quadDeclaration = { shader: 'matmul_quad', numbers: ['rows', 'columns', 'inner', ...epilogue] } as const;
+const quadTensors = {
+  f32: ['left', 'right', 'bias', 'residual', '>output'],
+  f16: ['left', 'right:u32', 'bias', 'residual', '>output'],
 } as const;
 
 const byStorage = (entryPoint: string) => ({
@@ -55,12 +57,6 @@ const byStorage = (entryPoint: string) => ({
 });
 const plain = byStorage('main');
 const single = byStorage('single_row');
-const quad = {
-  NN: defineKernel({ ...quadDeclaration, entryPoint: 'nn' }),
-  NT: defineKernel({ ...quadDeclaration, entryPoint: 'nt' }),
-  TN: defineKernel({ ...quadDeclaration, entryPoint: 'tn' }),
-};
-
 /** How weights are stored: floats, or halves, two in each word, the first in the low half; offsets count elements. */
 export type WeightStorage = 'f32' | 'f16';
 
@@ -90,7 +86,8 @@ export function matmulDispatch(of: MatmulOptions): Dispatch {
   const variant = choices.variantOf(matmulFamily, matmulBucket(of));
   const tile = tiles[variant];
   if (tile !== undefined) return tiledDispatch(tile, of);
-  if (variant === 'quad-16x8' && weights === 'f32' && isWide(waysOf(of), of)) return quadDispatch(of);
+  const quadRows = quads[variant];
+  if (quadRows !== undefined && isWide(waysOf(of), of)) return quadDispatch(quadRows, of);
   return plainDispatch(plain[weights], of, elementGrid(Math.ceil(rows / 8) * Math.ceil(of.columns / 4)));
 }
 
@@ -119,11 +116,13 @@ function tiledDispatch({ down, across }: Tile, of: MatmulOptions): Dispatch {
   return dispatchOf(tiledKernel(constants), bound, { ...sizesAndEpilogue(of), ...strides }, gridOf(groups, 1));
 }
 
-function quadDispatch(of: MatmulOptions): Dispatch {
-  const { form, rows, columns } = of;
+function quadDispatch(height: number, of: MatmulOptions): Dispatch {
+  const { form, weights = 'f32', rows, columns } = of;
   // Four neighbours make the same rows, so that invocations across come in fours.
-  const invocations = Math.ceil(rows / 16) * Math.ceil(columns / 32) * 4;
-  return dispatchOf(quad[form], boundOf(of), sizesAndEpilogue(of), elementGrid(invocations));
+  const invocations = Math.ceil(rows / height) * Math.ceil(columns / 32) * 4;
+  const places = [columns, ...[of.output, of.bias, of.residual].map((tensor) => tensor?.offset ?? 0)];
+  const kernel = quadKernel(form, weights, places.every((place) => place % 4 === 0) ? 'fours' : 'ones', height);
+  return dispatchOf(kernel, boundOf(of), sizesAndEpilogue(of), gridOf(invocations, quadInvocations));
 }
 
 /** Every binding wants a buffer, read or not. */
@@ -165,12 +164,33 @@ function waysOf({ form, left, right, rows, columns, inner, weights = 'f32' }: Ma
 }
 
 /** Whether both operands can be read by four elements throughout. */
-const isWide = ({ left_way, right_way }: Ways, { inner }: MatmulOptions): boolean =>
-  left_way > 0 && right_way > 0 && inner % 4 === 0;
+const isWide = ({ left_way, right_way }: Ways, { inner, right }: MatmulOptions): boolean =>
+  left_way > 0 && right_way > 0 && inner % 4 === 0 && (right_way < 3 || (right.offset ?? 0) % 4 === 0);
 
 interface Ways {
   readonly left_way: number;
   readonly right_way: number;
+}
+
+/** The default of `workgroup_size` in `matmul_quad.wgsl`. */
+const quadInvocations = 16;
+
+/** Rows that an invocation of the variant makes. */
+const quads: Readonly<Record<string, number>> = { 'quad-16x8': 16, 'quad-32x8': 32 };
+
+const quadKernels = new Map<string, ReturnType<typeof makeQuad>>();
+const makeQuad = (weights: WeightStorage, parts: readonly string[], constants: Readonly<Record<string, number>>) =>
+  defineKernel({ ...quadDeclaration, tensors: quadTensors[weights], parts, constants });
+
+/** `outputs` says whether bias, residual and output lie at multiples of four, and columns are one. */
+function quadKernel(form: MatmulForm, weights: WeightStorage, outputs: 'fours' | 'ones', height: number) {
+  const left = form === 'TN' ? 'left_steps' : 'left_rows';
+  const right = form === 'NT' ? (weights === 'f16' ? 'right_halves' : 'right_columns') : 'right_steps';
+  const parts = [...[left, right, `output_${outputs}`].map((part) => `matmul_quad_${part}`), 'matmul_activation'];
+  const key = `${parts.join()} ${height}`;
+  const kernel = quadKernels.get(key) ?? makeQuad(weights, parts, { is_tall: height === 32 ? 1 : 0 });
+  quadKernels.set(key, kernel);
+  return kernel;
 }
 
 const tiledKernels = new Map<string, ReturnType<typeof makeTiled>>();
@@ -201,6 +221,7 @@ const largeTileBytes = 16 * (132 + 132) * 4;
 export const matmulVariants: readonly Variant[] = [
   { name: 'plain', features: [] },
   { name: 'quad-16x8', features: ['subgroups'] },
+  { name: 'quad-32x8', features: ['subgroups'] },
   { name: 'tile-64x64', features: [] },
   { name: 'tile-128x64', features: [] },
   {
@@ -221,10 +242,15 @@ export const matmulFamily: Family = {
   ),
 };
 
-/** Of the tiled kernels one; the others differ in overrides alone. */
+/** Each shader with its parts once; others differ in overrides alone. */
 export const matmulKernels = [
   ...Object.values(plain),
   ...Object.values(single),
-  ...Object.values(quad),
+  ...(['fours', 'ones'] as const).flatMap((outputs) => [
+    quadKernel('NN', 'f32', outputs, 16),
+    quadKernel('TN', 'f32', outputs, 16),
+    quadKernel('NT', 'f32', outputs, 16),
+    quadKernel('NT', 'f16', outputs, 16),
+  ]),
   makeTiled({ threads_down: 16, threads_across: 8 }),
 ];
