@@ -43,15 +43,14 @@ export async function measureDuty(say: (line: string) => void): Promise<DutyRepo
       const compute = await endlessWork(opened);
       // The first submits are small until the device knows what a dispatch takes.
       await measureShare(opened, compute, 1, 1);
-      const measured: (DutyShare & { processorRate: number })[] = [];
+      const shares: DutyShare[] = [];
+      let fullRate: number | undefined;
       for (const share of asked) {
-        const one = await measureShare(opened, compute, share, secondsEach);
-        const full = measured[0]?.processorRate ?? one.processorRate;
-        const isSoftware = opened.description.fallback;
-        measured.push({ ...one, ...(isSoftware && { processor: one.processorRate / full }) });
+        const { processorRate, ...one } = await measureShare(opened, compute, share, secondsEach);
+        fullRate ??= processorRate;
+        shares.push({ ...one, ...(opened.description.fallback && { processor: processorRate / fullRate }) });
         say(`duty ${share}: busy ${one.busy.toFixed(3)}`);
       }
-      const shares = measured.map(({ processorRate: _, ...share }) => share);
       return { deviceClass: opened.description.deviceClass, shares };
     } finally {
       opened.close();

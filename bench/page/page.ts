@@ -11,6 +11,7 @@ import { problems } from '../kernels/problem.ts';
 import { race, type Library } from '../kernels/work.ts';
 import type { MeasuredCase } from '../measure.ts';
 import { ceilingsOf, variantsOf, type RunCeilings } from '../report.ts';
+import { promptAllDevices } from './prompt-all.ts';
 
 export interface Opened {
   readonly adapter: string;
@@ -71,4 +72,5 @@ const kernelBench: KernelBench = {
   variants: () => variantsOf(openedDevice().tuner),
 };
 
+promptAllDevices();
 Object.assign(globalThis, { kernelBench });
