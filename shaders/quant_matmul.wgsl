@@ -1,80 +1,36 @@
-// output = input x transposed weight (+ bias) (+ output), weights in blocks of 32 as `quant-blocks.ts` packs them, for many
-// rows. An invocation sums 8 rows of 4 columns, the columns a quarter of the width apart: a weight is unpacked once for
-// eight rows.
+// For many rows: an invocation sums 8 rows of 4 columns, the columns a quarter of the width apart, so that a weight is
+// unpacked once for eight rows.
 
 override workgroup_size: u32 = 64;
-// 4: q4_0. 8: q8_0.
-override bits: u32 = 4;
-
-struct Arguments {
-  input_offset: u32,
-  quants_offset: u32,
-  scales_offset: u32,
-  bias_offset: u32,
-  output_offset: u32,
-  rows: u32,
-  columns: u32,
-  blocks: u32,
-  has_bias: u32,
-  accumulate: u32,
-}
-
-@group(0) @binding(0) var<uniform> args: Arguments;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> quants: array<u32>;
-@group(0) @binding(3) var<storage, read> scales: array<u32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> output: array<f32>;
 
 fn four_at(place: u32) -> vec4f {
   return vec4f(input[place], input[place + 1u], input[place + 2u], input[place + 3u]);
 }
 
-fn scale_of(block: u32) -> f32 {
-  return unpack2x16float(scales[args.scales_offset + block / 2u] >> (16u * (block % 2u))).x;
-}
-
-// The word's bytes, or its low nibbles when `up` is 4, or its high ones when it is 0, as weights.
-fn weights(word: u32, up: u32, scale: f32) -> vec4f {
-  let down = select(24u, 28u, bits == 4u);
-  return vec4f(bitcast<vec4i>((vec4u(word) << vec4u(24u, 16u, 8u, 0u)) << vec4u(up)) >> vec4u(down)) * scale;
+// The word's bytes, or its low nibbles, or its high ones where `is_second`, as weights.
+fn weights(word: u32, is_second: bool, scale: f32) -> vec4f {
+  if (bits == 8u) {
+    return bytes(word) * scale;
+  }
+  if (is_second) {
+    return high_nibbles(word) * scale;
+  }
+  return low_nibbles(word) * scale;
 }
 
 // Four weights of each of four columns, as four vectors across the columns.
-fn across(words: vec4u, up: u32, scales_of_columns: vec4f) -> mat4x4f {
+fn across(words: vec4u, is_second: bool, scales_of_columns: vec4f) -> mat4x4f {
   return transpose(mat4x4f(
-    weights(words.x, up, scales_of_columns.x),
-    weights(words.y, up, scales_of_columns.y),
-    weights(words.z, up, scales_of_columns.z),
-    weights(words.w, up, scales_of_columns.w),
+    weights(words.x, is_second, scales_of_columns.x),
+    weights(words.y, is_second, scales_of_columns.y),
+    weights(words.z, is_second, scales_of_columns.z),
+    weights(words.w, is_second, scales_of_columns.w),
   ));
 }
 
 fn add(at: u32, four: mat4x4f, sum: vec4f) -> vec4f {
   let x = four_at(at);
   return fma(vec4f(x.w), four[3], fma(vec4f(x.z), four[2], fma(vec4f(x.y), four[1], fma(vec4f(x.x), four[0], sum))));
-}
-
-fn store_sum(row: u32, column: u32, sum: f32) {
-  if (row >= args.rows || column >= args.columns) {
-    return;
-  }
-  var value = sum;
-  if (args.has_bias != 0u) {
-    value += bias[args.bias_offset + column];
-  }
-  let place = args.output_offset + row * args.columns + column;
-  if (args.accumulate != 0u) {
-    value += output[place];
-  }
-  output[place] = value;
-}
-
-fn store(row: u32, columns: vec4u, sum: vec4f) {
-  store_sum(row, columns.x, sum.x);
-  store_sum(row, columns.y, sum.y);
-  store_sum(row, columns.z, sum.z);
-  store_sum(row, columns.w, sum.w);
 }
 
 @compute @workgroup_size(workgroup_size)
@@ -113,7 +69,7 @@ fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) g
     let place = args.quants_offset + block * words_of_block + vec4u(step);
     let words = vec4u(quants[place.x], quants[place.y], quants[place.z], quants[place.w]);
     var at = step / words_of_block * 32u + step % words_of_block * 4u;
-    let first = across(words, select(0u, 4u, bits == 4u), scale);
+    let first = across(words, false, scale);
     sum0 = add(row0 + at, first, sum0);
     sum1 = add(row1 + at, first, sum1);
     sum2 = add(row2 + at, first, sum2);
@@ -124,7 +80,7 @@ fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) g
     sum7 = add(row7 + at, first, sum7);
     if (bits == 4u) {
       at += 16u;
-      let second = across(words, 0u, scale);
+      let second = across(words, true, scale);
       sum0 = add(row0 + at, second, sum0);
       sum1 = add(row1 + at, second, sum1);
       sum2 = add(row2 + at, second, sum2);
@@ -135,12 +91,12 @@ fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) g
       sum7 = add(row7 + at, second, sum7);
     }
   }
-  store(first_row + 0u, columns, sum0);
-  store(first_row + 1u, columns, sum1);
-  store(first_row + 2u, columns, sum2);
-  store(first_row + 3u, columns, sum3);
-  store(first_row + 4u, columns, sum4);
-  store(first_row + 5u, columns, sum5);
-  store(first_row + 6u, columns, sum6);
-  store(first_row + 7u, columns, sum7);
+  store_four(first_row + 0u, columns, sum0);
+  store_four(first_row + 1u, columns, sum1);
+  store_four(first_row + 2u, columns, sum2);
+  store_four(first_row + 3u, columns, sum3);
+  store_four(first_row + 4u, columns, sum4);
+  store_four(first_row + 5u, columns, sum5);
+  store_four(first_row + 6u, columns, sum6);
+  store_four(first_row + 7u, columns, sum7);
 }

@@ -1,53 +1,12 @@
-// output = input x transposed weight (+ bias) (+ output), weights in blocks of 32 as `quant-blocks.ts` packs them, for many
-// rows. A workgroup of 16 x 16 makes 64 x 64 outputs; a block's inputs and unpacked weights of the tile lie in shared
-// memory, by columns of the tile so that neighbours read neighbouring banks. Every output sums over `inner` in ascending order.
+// For many rows: a workgroup of 16 x 16 makes 64 x 64 outputs; a block's inputs and unpacked weights of the tile lie in
+// shared memory, by columns of the tile so that neighbours read neighbouring banks. Every output sums over `inner` in
+// ascending order.
 
 override workgroup_size: u32 = 256;
-// 4: q4_0. 8: q8_0.
-override bits: u32 = 4;
-
-struct Arguments {
-  input_offset: u32,
-  quants_offset: u32,
-  scales_offset: u32,
-  bias_offset: u32,
-  output_offset: u32,
-  rows: u32,
-  columns: u32,
-  blocks: u32,
-  has_bias: u32,
-  accumulate: u32,
-}
-
-@group(0) @binding(0) var<uniform> args: Arguments;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> quants: array<u32>;
-@group(0) @binding(3) var<storage, read> scales: array<u32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> output: array<f32>;
 
 // [element of the block][row or column of the tile].
 var<workgroup> tile_input: array<f32, 2048>;
 var<workgroup> tile_weight: array<f32, 2048>;
-
-fn scale_of(block: u32) -> f32 {
-  return unpack2x16float(scales[args.scales_offset + block / 2u] >> (16u * (block % 2u))).x;
-}
-
-fn store_sum(row: u32, column: u32, sum: f32) {
-  if (row >= args.rows || column >= args.columns) {
-    return;
-  }
-  var value = sum;
-  if (args.has_bias != 0u) {
-    value += bias[args.bias_offset + column];
-  }
-  let place = args.output_offset + row * args.columns + column;
-  if (args.accumulate != 0u) {
-    value += output[place];
-  }
-  output[place] = value;
-}
 
 // Row `own` of the tile's inputs, eight elements of the block from 8 * part.
 fn load_input(first_row: u32, block: u32, own: u32, part: u32) {
@@ -58,22 +17,25 @@ fn load_input(first_row: u32, block: u32, own: u32, part: u32) {
   }
 }
 
+// Four weights of column `own` of the tile, from this element of the block on.
+fn put_weights(element: u32, own: u32, weights: vec4f) {
+  for (var step = 0u; step < 4u; step++) {
+    tile_weight[(element + step) * 64u + own] = weights[step];
+  }
+}
+
 // Column `own` of the tile's weights: one word of nibbles or two words of bytes.
 fn load_weight(first_column: u32, block: u32, own: u32, part: u32) {
   let from_block = min(first_column + own, args.columns - 1u) * args.blocks + block;
   let scale = scale_of(from_block);
-  for (var element = 0u; element < 8u; element++) {
-    let byte = element % 4u;
-    if (bits == 4u) {
-      let word = quants[args.quants_offset + from_block * 4u + part];
-      let up = 28u - 8u * byte - 4u * (element / 4u);
-      let weight = f32(bitcast<i32>(word << up) >> 28u) * scale;
-      tile_weight[(part * 4u + byte + element / 4u * 16u) * 64u + own] = weight;
-    } else {
-      let word = quants[args.quants_offset + from_block * 8u + part * 2u + element / 4u];
-      let weight = f32(bitcast<i32>(word << (24u - 8u * byte)) >> 24u) * scale;
-      tile_weight[(part * 8u + element) * 64u + own] = weight;
-    }
+  if (bits == 4u) {
+    let word = quants[args.quants_offset + from_block * 4u + part];
+    put_weights(part * 4u, own, low_nibbles(word) * scale);
+    put_weights(part * 4u + 16u, own, high_nibbles(word) * scale);
+  } else {
+    let place = args.quants_offset + from_block * 8u + part * 2u;
+    put_weights(part * 8u, own, bytes(quants[place]) * scale);
+    put_weights(part * 8u + 4u, own, bytes(quants[place + 1u]) * scale);
   }
 }
 
@@ -114,9 +76,9 @@ fn main(
   }
   for (var step = 0u; step < 4u; step++) {
     let column = first_column + own_column + step * 16u;
-    store_sum(first_row + own_row + 0u, column, sum0[step]);
-    store_sum(first_row + own_row + 16u, column, sum1[step]);
-    store_sum(first_row + own_row + 32u, column, sum2[step]);
-    store_sum(first_row + own_row + 48u, column, sum3[step]);
+    store(first_row + own_row + 0u, column, sum0[step]);
+    store(first_row + own_row + 16u, column, sum1[step]);
+    store(first_row + own_row + 32u, column, sum2[step]);
+    store(first_row + own_row + 48u, column, sum3[step]);
   }
 }

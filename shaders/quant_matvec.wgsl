@@ -1,50 +1,19 @@
-// output[row, column] = input[row] . weight[column] (+ bias) (+ output), weights in blocks of 32 as `quant-blocks.ts` packs
-// them. An invocation makes four columns, a quarter of all apart, of one row, so that each input is read once for four
-// weights: what software adapters want. Each sum is that of its blocks' sums.
+// An invocation makes four columns, a quarter of all apart, of one row, so that each input is read once for four weights.
+// Each sum is that of its blocks' sums.
 
 override workgroup_size: u32 = 64;
-// 4: q4_0. 8: q8_0.
-override bits: u32 = 4;
-
-struct Arguments {
-  input_offset: u32,
-  quants_offset: u32,
-  scales_offset: u32,
-  bias_offset: u32,
-  output_offset: u32,
-  rows: u32,
-  columns: u32,
-  blocks: u32,
-  has_bias: u32,
-  accumulate: u32,
-}
-
-@group(0) @binding(0) var<uniform> args: Arguments;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> quants: array<u32>;
-@group(0) @binding(3) var<storage, read> scales: array<u32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> output: array<f32>;
 
 fn four_at(place: u32) -> vec4f {
   return vec4f(input[place], input[place + 1u], input[place + 2u], input[place + 3u]);
 }
 
-fn scale_of(block: u32) -> f32 {
-  return unpack2x16float(scales[args.scales_offset + block / 2u] >> (16u * (block % 2u))).x;
-}
-
-// Sum plus a word's bytes, as signed numbers, times four inputs; the same for the nibbles of its bytes, first the low ones.
-fn add_bytes(word: u32, x: vec4f, sum: f32) -> f32 {
-  let q = vec4f(bitcast<vec4i>(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));
+// Sum plus four quants times their inputs.
+fn add(q: vec4f, x: vec4f, sum: f32) -> f32 {
   return fma(q.w, x.w, fma(q.z, x.z, fma(q.y, x.y, fma(q.x, x.x, sum))));
 }
 
 fn add_nibbles(word: u32, x_low: vec4f, x_high: vec4f, sum: f32) -> f32 {
-  let low = vec4f(bitcast<vec4i>(vec4u(word) << vec4u(28u, 20u, 12u, 4u)) >> vec4u(28u));
-  let high = vec4f(bitcast<vec4i>(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(28u));
-  let half = fma(low.w, x_low.w, fma(low.z, x_low.z, fma(low.y, x_low.y, fma(low.x, x_low.x, sum))));
-  return fma(high.w, x_high.w, fma(high.z, x_high.z, fma(high.y, x_high.y, fma(high.x, x_high.x, half))));
+  return add(high_nibbles(word), x_high, add(low_nibbles(word), x_low, sum));
 }
 
 // Sums of four columns plus one word of each times the inputs that belong to it.
@@ -53,10 +22,10 @@ fn add_words(place: vec4u, at: u32, sums: vec4f) -> vec4f {
   let words = vec4u(quants[place.x], quants[place.y], quants[place.z], quants[place.w]);
   if (bits == 8u) {
     return vec4f(
-      add_bytes(words.x, x, sums.x),
-      add_bytes(words.y, x, sums.y),
-      add_bytes(words.z, x, sums.z),
-      add_bytes(words.w, x, sums.w),
+      add(bytes(words.x), x, sums.x),
+      add(bytes(words.y), x, sums.y),
+      add(bytes(words.z), x, sums.z),
+      add(bytes(words.w), x, sums.w),
     );
   }
   let x_high = four_at(at + 16u);
@@ -66,21 +35,6 @@ fn add_words(place: vec4u, at: u32, sums: vec4f) -> vec4f {
     add_nibbles(words.z, x, x_high, sums.z),
     add_nibbles(words.w, x, x_high, sums.w),
   );
-}
-
-fn store(row: u32, column: u32, sum: f32) {
-  if (column >= args.columns) {
-    return;
-  }
-  var value = sum;
-  if (args.has_bias != 0u) {
-    value += bias[args.bias_offset + column];
-  }
-  let place = args.output_offset + row * args.columns + column;
-  if (args.accumulate != 0u) {
-    value += output[place];
-  }
-  output[place] = value;
 }
 
 @compute @workgroup_size(workgroup_size)
@@ -115,8 +69,5 @@ fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) g
     place += vec4u(words_of_block);
     at += 32u;
   }
-  store(row, columns.x, totals.x);
-  store(row, columns.y, totals.y);
-  store(row, columns.z, totals.z);
-  store(row, columns.w, totals.w);
+  store_four(row, columns, totals);
 }

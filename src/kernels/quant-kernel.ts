@@ -36,9 +36,23 @@ type QuantKernel = Kernel<'input' | 'quants' | 'scales' | 'bias' | 'output', (ty
 /** One shader's kernel for each format. */
 export type QuantKernels = Readonly<Record<QuantFormat, QuantKernel>>;
 
-export function quantKernels(shader: string, constants: Readonly<Record<string, number>> = {}): QuantKernels {
+/** Parts of shaders that read single words, at any offset, and unpack them by shifts. */
+export const quantOnes = ['quant_ones', 'quant_product', 'quant_shifts'] as const;
+
+/** Parts of shaders that read four words at once: see `readsFours`. */
+export const quantFours = ['quant_fours', 'quant_product'] as const;
+
+/** Whether the product's inputs and quants lie so that shaders can read four words at once. */
+export const readsFours = ({ input, quants }: QuantProduct): boolean =>
+  [input, quants].every(({ offset = 0 }) => offset % 4 === 0);
+
+export function quantKernels(
+  shader: string,
+  parts: readonly string[],
+  constants: Readonly<Record<string, number>> = {},
+): QuantKernels {
   const of = (bits: number): QuantKernel =>
-    defineKernel({ shader, tensors, numbers, constants: { ...constants, bits } });
+    defineKernel({ shader, parts, tensors, numbers, constants: { ...constants, bits } });
   return { q4_0: of(4), q8_0: of(8) };
 }
 

@@ -13,6 +13,7 @@ import {
   boundOf,
   quantKernels,
   quantNumbersOf,
+  quantOnes,
   variantNamed,
   type QuantKernels,
   type QuantProduct,
@@ -29,10 +30,10 @@ interface Form {
 
 /** Outputs of one invocation of `plain`, and of one workgroup of the other. */
 const forms: readonly Form[] = [
-  { variant: { name: 'plain', features: [] }, kernel: quantKernels('quant_matmul'), rows: 8, columns: 4 },
+  { variant: { name: 'plain', features: [] }, kernel: quantKernels('quant_matmul', quantOnes), rows: 8, columns: 4 },
   {
     variant: { name: 'tile-64x64', features: [] },
-    kernel: quantKernels('quant_matmul_tile'),
+    kernel: quantKernels('quant_matmul_tile', quantOnes),
     rows: 64,
     columns: 64,
   },

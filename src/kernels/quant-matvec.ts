@@ -7,16 +7,21 @@
 import { assert } from '../core/assert.ts';
 import type { Random } from '../core/prng.ts';
 import type { Dispatch } from './device.ts';
+import { gridOf, type Grid } from './grid.ts';
 import { dispatchOf, elementGrid, rowGrid } from './kernel.ts';
 import { quantBlock, type QuantFormat } from './quant-blocks.ts';
 import { quantCases, quantTrial } from './quant-cases.ts';
 import {
   boundOf,
+  quantFours,
   quantKernels,
   quantNumbersOf,
+  quantOnes,
+  readsFours,
   variantNamed,
   type QuantKernels,
   type QuantProduct,
+  type QuantSizes,
 } from './quant-kernel.ts';
 import type { KernelCase } from './test-case.ts';
 import { bucketOf, safeChoices, type Family, type Variant } from './variants.ts';
@@ -24,17 +29,39 @@ import { bucketOf, safeChoices, type Family, type Variant } from './variants.ts'
 interface Form {
   readonly variant: Variant;
   readonly kernel: QuantKernels;
-  /** Whether a workgroup makes four columns of a row, reading four inputs at once; else an invocation does. */
-  readonly grouped: boolean;
+  /** Whether tensors and sizes suit it; else the safe variant computes the product. */
+  readonly takes: (of: QuantProduct) => boolean;
+  readonly grid: (of: QuantSizes) => Grid;
 }
 
-const plain: Form = { variant: { name: 'plain', features: [] }, kernel: quantKernels('quant_matvec'), grouped: false };
+const plain: Form = {
+  variant: { name: 'plain', features: [] },
+  kernel: quantKernels('quant_matvec', quantOnes),
+  takes: () => true,
+  grid: ({ rows, columns }) => elementGrid(Math.ceil(columns / 4) * rows),
+};
 
+/** A workgroup makes four columns of a row. */
 const grouped = (kind: 'workgroup' | 'subgroup', size: number): Form => ({
   variant: { name: `${kind}-${size}`, features: kind === 'subgroup' ? ['subgroups'] : [] },
-  kernel: quantKernels(`quant_matvec_${kind}`, { workgroup_size: size }),
-  grouped: true,
+  kernel: quantKernels(
+    `quant_matvec_${kind}`,
+    [...(kind === 'subgroup' ? ['subgroups'] : []), ...quantFours, 'quant_matvec_share'],
+    { workgroup_size: size },
+  ),
+  takes: readsFours,
+  grid: ({ rows, columns }) => rowGrid(Math.ceil(columns / 4) * rows),
 });
+
+const quadInvocations = 16;
+
+/** An invocation makes eight columns of a row, which its three neighbours make too. */
+const quad: Form = {
+  variant: { name: 'quad', features: ['subgroups'] },
+  kernel: quantKernels('quant_matvec_quad', ['subgroups', ...quantFours], { workgroup_size: quadInvocations }),
+  takes: (of) => readsFours(of) && of.inner % (2 * quantBlock) === 0,
+  grid: ({ rows, columns }) => gridOf(rows * Math.ceil(columns / 32) * 4, quadInvocations),
+};
 
 const forms: readonly Form[] = [
   plain,
@@ -43,23 +70,22 @@ const forms: readonly Form[] = [
   grouped('subgroup', 32),
   grouped('subgroup', 64),
   grouped('subgroup', 128),
+  quad,
 ];
 
 /**
  * output [rows, columns] = input x transposed weight + bias, or output += that with `accumulate`. Meant for 1 to 64 rows; more
- * work too, but more slowly than `quantMatmulDispatch` does them. An input at no multiple of four elements is left to the
- * safe variant.
+ * work too, but more slowly than `quantMatmulDispatch` does them. What a variant does not take, as most do not take tensors
+ * at odd offsets, is left to the safe one.
  */
 export function quantMatvecDispatch(of: QuantProduct): Dispatch {
-  const { format, input, rows, columns, inner, choices = safeChoices } = of;
+  const { format, columns, inner, choices = safeChoices } = of;
   assert(inner % quantBlock === 0, `${format} matvec: inner is ${inner}, no multiple of ${quantBlock}`);
   // Rows are no part of the bucket: a row's bits must not depend on how many there are.
   const bucket = bucketOf({ columns, inner });
-  const chosen = choices.variantOf(format === 'q4_0' ? q4MatvecFamily : q8MatvecFamily, bucket);
-  const form = (input.offset ?? 0) % 4 === 0 ? variantNamed(forms, chosen) : plain;
-  const groups = Math.ceil(columns / 4) * rows;
-  const grid = form.grouped ? rowGrid(groups) : elementGrid(groups);
-  return dispatchOf(form.kernel[format], boundOf(of), quantNumbersOf(of), grid);
+  const chosen = variantNamed(forms, choices.variantOf(format === 'q4_0' ? q4MatvecFamily : q8MatvecFamily, bucket));
+  const form = chosen.takes(of) ? chosen : plain;
+  return dispatchOf(form.kernel[format], boundOf(of), quantNumbersOf(of), form.grid(of));
 }
 
 const family = (format: QuantFormat): Family => ({
@@ -89,4 +115,5 @@ export const quantMatvecCases = (random: Random): KernelCase[] =>
     { rows: 3, columns: 65, inner: 96 },
     { rows: 1, columns: 97, inner: 2176 },
     { rows: 17, columns: 3, inner: 352 },
+    { rows: 5, columns: 65, inner: 320 },
   ]);
