@@ -33,6 +33,7 @@ const shapes: readonly Shape[] = [
   { rows: 16, columns: 3, inner: 315 },
   { rows: 5, columns: 67, inner: 48 },
   { rows: 5, columns: 64, inner: 128 },
+  { rows: 3, columns: 3, inner: 144 },
   { rows: 64, columns: 65, inner: 3 },
 ];
 const gatedShapes: readonly Shape[] = [
@@ -52,8 +53,8 @@ function problemOf(shape: Shape, weightColumns: number, weights: WeightStorage, 
   const { rows, columns, inner } = shape;
   const drawn = normals(random, weightColumns * inner);
   const packed = packHalves(drawn);
-  // The self-test puts tensors at offset 3: one word on, they can be read by four.
-  const lead = inner % 4 === 0 ? 1 : 0;
+  // The self-test puts tensors at offset 3: one word on, they can be read by four, and thirteen words on by sixteen.
+  const lead = inner % 16 === 0 ? 13 : inner % 4 === 0 ? 1 : 0;
   const values = weights === 'f16' ? unpackHalves(packed, drawn.length) : drawn;
   const input = normals(random, rows * inner);
   const gain = normals(random, inner);

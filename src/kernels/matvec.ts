@@ -5,12 +5,13 @@
  * choice of variant. Many rows are `matmul.ts`'s; truths and cases are in `matvec-cases.ts`.
  */
 
-import { assert, present } from '../core/assert.ts';
+import { present } from '../core/assert.ts';
 import type { Dispatch } from './device.ts';
-import { gridOf } from './grid.ts';
-import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
+import { gridOf, type Grid } from './grid.ts';
+import { defineKernel, dispatchOf, elementGrid, type Kernel, type Tensor } from './kernel.ts';
 import type { WeightStorage } from './matmul.ts';
 import { matvecTrial } from './matvec-trial.ts';
+import { variantNamed } from './quant-kernel.ts';
 import { bucketOf, safeChoices, type Choices, type Family, type Variant } from './variants.ts';
 
 /** RMSNorm of the input before the product: gain * x / sqrt(mean(x^2) + epsilon). */
@@ -21,51 +22,89 @@ export interface FusedNorm {
 }
 
 const numbers = ['rows', 'columns', 'inner', 'has_norm', 'epsilon:f32', 'has_bias', 'accumulate'] as const;
-const plainKernel = (weights: WeightStorage, gated: boolean) =>
-  defineKernel({
-    shader: 'matvec',
-    tensors: ['input', 'weight:u32', 'gain', 'bias', '>output'],
-    numbers,
-    constants: { half_weights: weights === 'f16' ? 1 : 0, gated: gated ? 1 : 0 },
-  });
-const pairKernel = (
-  shader: 'matvec_shared' | 'matvec_subgroup',
-  weights: WeightStorage,
-  gated: boolean,
-  wide: boolean,
-) =>
-  defineKernel({
+type MatvecKernel = Kernel<
+  'input' | 'weight' | 'gain' | 'bias' | 'output',
+  'rows' | 'columns' | 'inner' | 'has_norm' | 'epsilon' | 'has_bias' | 'accumulate'
+>;
+/** How many elements a shader reads at once. */
+type Width = 'ones' | 'fours' | 'sixteens';
+type Shader = 'matvec' | 'matvec_shared' | 'matvec_subgroup' | 'matvec_quad';
+
+function kernelOf(shader: Shader, width: Width, weights: WeightStorage, gated: boolean): MatvecKernel {
+  const isHalf = weights === 'f16';
+  const usesSubgroups = shader === 'matvec_subgroup' || shader === 'matvec_quad';
+  const usesShare = shader === 'matvec_shared' || shader === 'matvec_subgroup';
+  const of = {
     shader,
-    tensors: ['input', 'weight:u32', 'input_wide', 'weight_wide', 'gain', 'bias', '>output'],
+    parts: [
+      ...(usesSubgroups ? ['subgroups'] : []),
+      width === 'ones' ? 'matvec_ones' : `matvec_${isHalf ? 'half_' : ''}${width}`,
+      'matvec_product',
+      ...(usesShare ? ['matvec_share'] : []),
+    ],
     numbers,
-    constants: { half_weights: weights === 'f16' ? 1 : 0, gated: gated ? 1 : 0, wide: wide ? 1 : 0 },
-  });
+    constants: { gated: gated ? 1 : 0, ...(width === 'ones' && { half_weights: isHalf ? 1 : 0 }) },
+  };
+  return width === 'ones' || isHalf
+    ? defineKernel({ ...of, tensors: ['input', 'weight:u32', 'gain', 'bias', '>output'] })
+    : defineKernel({ ...of, tensors: ['input', 'weight', 'gain', 'bias', '>output'] });
+}
 
-const quadKernel = (weights: WeightStorage, gated: boolean) =>
-  defineKernel({
+interface Form {
+  readonly variant: Variant;
+  readonly shader: Shader;
+  /** Widest first; the first that the tensors allow is taken, and where none is the safe variant. */
+  readonly widths: readonly Width[];
+  readonly grid: (rows: number, rowPairs: number) => Grid;
+}
+
+const plain: Form = {
+  variant: { name: 'plain', features: [] },
+  shader: 'matvec',
+  widths: ['ones'],
+  grid: (rows, rowPairs) => elementGrid(rows * rowPairs),
+};
+
+const forms: readonly Form[] = [
+  plain,
+  {
+    variant: { name: 'workgroup', features: [] },
+    shader: 'matvec_shared',
+    widths: ['fours', 'ones'],
+    grid: (rows, rowPairs) => gridOf(rows * rowPairs, 1),
+  },
+  {
+    variant: { name: 'subgroup', features: ['subgroups'] },
+    shader: 'matvec_subgroup',
+    widths: ['fours', 'ones'],
+    grid: (rows, rowPairs) => gridOf(rows * rowPairs, 4),
+  },
+  {
+    variant: { name: 'quad', features: ['subgroups'] },
     shader: 'matvec_quad',
-    tensors: ['input', 'weight:u32', 'input_wide', 'weight_wide', 'gain', 'bias', '>output'],
-    numbers,
-    constants: { half_weights: weights === 'f16' ? 1 : 0, gated: gated ? 1 : 0 },
-  });
-
-const both = [false, true] as const;
-const storages: readonly WeightStorage[] = ['f32', 'f16'];
-const plain = storages.map((weights) => both.map((gated) => plainKernel(weights, gated)));
-const pairs = (shader: 'matvec_shared' | 'matvec_subgroup') =>
-  storages.map((weights) => both.map((gated) => both.map((wide) => pairKernel(shader, weights, gated, wide))));
-const shared = pairs('matvec_shared');
-const subgroup = pairs('matvec_subgroup');
-const quad = storages.map((weights) => both.map((gated) => quadKernel(weights, gated)));
-
-export const matvecKernels = [...plain.flat(), ...shared.flat(2), ...subgroup.flat(2), ...quad.flat()];
-
-export const matvecVariants: readonly Variant[] = [
-  { name: 'plain', features: [] },
-  { name: 'workgroup', features: [] },
-  { name: 'subgroup', features: ['subgroups'] },
-  { name: 'quad', features: ['subgroups'] },
+    widths: ['sixteens'],
+    // An invocation makes four pairs of a row, which its three neighbours make too.
+    grid: (rows, rowPairs) => gridOf(rows * Math.ceil(rowPairs / 16) * 4, 16),
+  },
 ];
+
+const keyOf = (...of: Parameters<typeof kernelOf>): string => of.join();
+const kernels: ReadonlyMap<string, MatvecKernel> = new Map(
+  forms.flatMap(({ shader, widths }) =>
+    widths.flatMap((width) =>
+      (['f32', 'f16'] as const).flatMap((weights) =>
+        [false, true].map((gated): [string, MatvecKernel] => [
+          keyOf(shader, width, weights, gated),
+          kernelOf(shader, width, weights, gated),
+        ]),
+      ),
+    ),
+  ),
+);
+
+export const matvecKernels = [...kernels.values()];
+
+export const matvecVariants: readonly Variant[] = forms.map(({ variant }) => variant);
 
 /** Tuned by columns (of the weight) and inner alone: a row's bits must not depend on how many rows there are. */
 export const matvecFamily: Family = {
@@ -113,32 +152,22 @@ export const gatedMatvecDispatch = ({ hidden, ...of }: GatedMatvecOptions): Disp
   dispatchFor({ ...of, columns: hidden }, true);
 
 function dispatchFor(of: MatvecOptions, gated: boolean): Dispatch {
-  const { input, weight, rows, columns, inner, weights = 'f32', choices = safeChoices } = of;
+  const { rows, columns, inner, weights = 'f32', choices = safeChoices } = of;
   const bucket = `${weights},${bucketOf({ columns: gated ? 2 * columns : columns, inner })}`;
-  const variant = choices.variantOf(matvecFamily, bucket);
-  const rowPairs = gated ? columns : Math.ceil(columns / 2);
-  const pairCount = rows * rowPairs;
-  const storage = storages.indexOf(weights);
-  const isWide = [inner, input.offset ?? 0, weight.offset ?? 0].every((count) => count % 4 === 0);
-  if (variant === 'quad' && isWide && inner % 16 === 0) {
-    const kernel = present(quad[storage]?.[gated ? 1 : 0], `matvec does not know weights ${weights}`);
-    const bound = { ...boundOf(of), input_wide: input, weight_wide: weight };
-    // Four neighbours make one row.
-    return dispatchOf(kernel, bound, sizesOf(of), elementGrid(rows * Math.ceil(rowPairs / 4) * 4));
-  }
-  if (variant === 'plain' || variant === 'quad') {
-    const kernel = present(plain[storage]?.[gated ? 1 : 0], `matvec does not know weights ${weights}`);
-    return dispatchOf(kernel, boundOf(of), sizesOf(of), elementGrid(pairCount));
-  }
-  const isSubgroup = variant === 'subgroup';
-  assert(isSubgroup || variant === 'workgroup', `matvec has no variant '${variant}'`);
-  const kernels = isSubgroup ? subgroup : shared;
+  const chosen = variantNamed(forms, choices.variantOf(matvecFamily, bucket));
+  const width = chosen.widths.find((own) => allows(own, of));
+  const form = width === undefined ? plain : chosen;
   const kernel = present(
-    kernels[storage]?.[gated ? 1 : 0]?.[isWide ? 1 : 0],
+    kernels.get(keyOf(form.shader, width ?? 'ones', weights, gated)),
     `matvec does not know weights ${weights}`,
   );
-  const bound = { ...boundOf(of), input_wide: input, weight_wide: weight };
-  return dispatchOf(kernel, bound, sizesOf(of), gridOf(isSubgroup ? Math.ceil(pairCount / 4) : pairCount, 1));
+  return dispatchOf(kernel, boundOf(of), sizesOf(of), form.grid(rows, gated ? columns : Math.ceil(columns / 2)));
+}
+
+/** Whether rows and tensors start where elements of this width do. */
+function allows(width: Width, { input, weight, inner }: MatvecOptions): boolean {
+  const own = { ones: 1, fours: 4, sixteens: 16 }[width];
+  return inner % own === 0 && (weight.offset ?? 0) % own === 0 && (input.offset ?? 0) % Math.min(own, 4) === 0;
 }
 
 /** Every binding wants a buffer, read or not. */

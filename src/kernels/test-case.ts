@@ -24,8 +24,8 @@ export interface KernelCase {
   /** What every tensor holds before the run; outputs start with what is told here too. */
   readonly tensors: Readonly<Record<string, Float32Array | Uint32Array>>;
   readonly dispatches: (tensor: (name: string) => Tensor) => readonly Dispatch[];
-  /** Tensors lie at odd offsets, unless the variant under test reads four elements at once: then at multiples of four. */
-  readonly alignment?: 4;
+  /** Tensors lie at odd offsets, unless the variant under test reads so many elements at once: then at multiples of them. */
+  readonly alignment?: 4 | 16;
   /** Of some tensors, what they hold afterwards; u32 tensors must be equal. */
   readonly expected: Readonly<Record<string, Float64Array | Uint32Array>>;
   readonly tolerance: Tolerance;

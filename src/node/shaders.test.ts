@@ -65,7 +65,14 @@ test.each(kernels.map((kernel) => [kernel.name, kernel] as const))(
     ]);
     expect(wgsl).toContain('@group(0) @binding(0) var<uniform> args: Arguments;');
     const storage = [...wgsl.matchAll(/@group\(0\) @binding\((\d+)\) var<storage, (\w+)> (\w+): array<([\w<>]+)>;/g)];
-    expect(storage.map(([, binding, access, name, holds]) => [Number(binding), access, name, scalarOf(holds)])).toEqual(
+    expect(
+      storage.map(([, binding, access, name, holds]) => [
+        Number(binding),
+        access,
+        name,
+        scalarOf(aliased(wgsl, holds)),
+      ]),
+    ).toEqual(
       kernel.tensors.map(({ name, access, holds }, index) => [
         index + 1,
         access === 'write' ? 'read_write' : 'read',
@@ -77,9 +84,12 @@ test.each(kernels.map((kernel) => [kernel.name, kernel] as const))(
   },
 );
 
-/** What a tensor holds by the shader's element type: four halves or floats that are read at once are still halves or floats. */
+/** What a type stands for, when a part of the shader names it. */
+const aliased = (wgsl: string, type = ''): string => new RegExp(`alias ${type} = (\\w+);`).exec(wgsl)?.[1] ?? type;
+
+/** What a tensor holds by the shader's element type: four halves or sixteen floats that are read at once are still halves or floats. */
 function scalarOf(type = ''): string {
-  const letter = /^(?:vec\d(?:<(\w)|(\w)))?/.exec(type);
+  const letter = /^(?:(?:vec\d|mat4x4)(?:<(\w)|(\w)))?/.exec(type);
   const short = letter?.[1] ?? letter?.[2];
   return short === undefined ? type : `${short}32`;
 }

@@ -1,0 +1,21 @@
+// Inputs are read by four and weights by four halves, two in each word: inner and offsets are multiples of four.
+
+@group(0) @binding(1) var<storage, read> input: array<vec4f>;
+@group(0) @binding(2) var<storage, read> weight: array<vec2u>;
+
+fn input_at(place: u32) -> f32 {
+  return input[place / 4u][place % 4u];
+}
+
+fn inputs(at: u32) -> vec4f {
+  return input[at / 4u];
+}
+
+fn weight_at(place: u32) -> f32 {
+  return weights(place)[place % 4u];
+}
+
+fn weights(at: u32) -> vec4f {
+  let words = weight[at / 4u];
+  return vec4f(unpack2x16float(words.x), unpack2x16float(words.y));
+}
