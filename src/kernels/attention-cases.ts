@@ -128,6 +128,18 @@ export const tiledSizes: readonly AttentionSizes[] = [
   { sequences: 1, tokens: 5, heads: 1, kvHeads: 1, headSize: 130 },
 ];
 
+/** The same for shaders that read four elements at once; the last cannot, and runs plain. */
+export const quadSizes: readonly AttentionSizes[] = [
+  { sequences: 1, tokens: 1, heads: 1, kvHeads: 1, headSize: 4 },
+  { sequences: 2, tokens: 65, heads: 3, kvHeads: 3, headSize: 12 },
+  { sequences: 1, tokens: 97, heads: 4, kvHeads: 2, headSize: 32 },
+  { sequences: 3, tokens: 3, heads: 3, kvHeads: 1, headSize: 68 },
+  { sequences: 1, tokens: 18, heads: 2, kvHeads: 1, headSize: 33 },
+];
+
+/** What the shaders that read four elements at once want of the tensors' places. */
+const placedFor = ({ name }: Variant) => (name === 'quad' ? ({ alignment: 4 } as const) : {});
+
 /** Rows [heads of query, of key, of value] from three tensors. */
 function packed(query: Float64Array, key: Float64Array, value: Float64Array, of: AttentionSizes): Float64Array {
   const { width, inner, stride } = packedSizes(of);
@@ -178,6 +190,7 @@ export function attentionCase(
     kernel: 'attention',
     variant,
     title: `${sizesTitle(sizes)}, ${variant.name}`,
+    ...placedFor(variant),
     tensors: {
       rows,
       output: new Float32Array(query.length),
@@ -200,15 +213,17 @@ export function attentionCase(
 export function cachedCase(
   random: Random,
   dispatch: Dispatcher<CaseOptions, Dispatch>,
+  headSize: number,
 ): (variant: Variant) => KernelCase {
-  const sizes = { sequences: 2, tokens: 3, heads: 4, kvHeads: 2, headSize: 34, positionStart: 35, positionsMax: 41 };
-  const query = normals(random, 2 * 3 * 4 * 34);
-  const key = normals(random, 2 * 41 * 2 * 34);
+  const sizes = { sequences: 2, tokens: 3, heads: 4, kvHeads: 2, headSize, positionStart: 35, positionsMax: 41 };
+  const query = normals(random, 2 * 3 * 4 * headSize);
+  const key = normals(random, 2 * 41 * 2 * headSize);
   const value = normals(random, key.length);
   return (variant) => ({
     kernel: 'attention',
     variant,
     title: `${sizesTitle(sizes)}, ${variant.name}`,
+    ...placedFor(variant),
     tensors: { query, key, value, output: new Float32Array(query.length), logSumExp: new Float32Array(2 * 3 * 4) },
     dispatches: (of) => [
       dispatch({
@@ -245,6 +260,7 @@ export function attentionGradientCase(
     kernel: 'attention_gradient',
     variant,
     title: `${sizesTitle(sizes)}, ${variant.name}`,
+    ...placedFor(variant),
     tensors: {
       rows,
       output: Float32Array.from(output),

@@ -8,11 +8,13 @@
 
 import { present } from '../core/assert.ts';
 import type { Dispatch } from './device.ts';
+import { gridOf, type Grid } from './grid.ts';
 import {
   attentionCase,
   attentionGradientCase,
   awkwardSizes,
   cachedCase,
+  quadSizes,
   tiledSizes,
   type AttentionSizes,
 } from './attention-cases.ts';
@@ -50,6 +52,12 @@ const tiles = [1, 2, 3, 4].map((chunks): typeof plain => {
     keyValue: defineKernel({ shader: 'attention_key_value_gradient_tile', constants, ...keyValueDeclaration }),
   };
 });
+const quadParts = { parts: ['quad_blocks'] };
+const quad: typeof plain = {
+  forward: defineKernel({ shader: 'attention_quad', ...quadParts, ...forwardDeclaration }),
+  query: defineKernel({ shader: 'attention_query_gradient_quad', ...quadParts, ...queryDeclaration }),
+  keyValue: defineKernel({ shader: 'attention_key_value_gradient_quad', ...quadParts, ...keyValueDeclaration }),
+};
 /** Dimensions of one of those chunks. */
 const chunkSize = 32;
 /** Queries, or keys, that a workgroup of the tiled shaders takes. */
@@ -57,6 +65,8 @@ const tileRows = 32;
 
 const variants: readonly Variant[] = [
   { name: 'plain', features: [] },
+  // What cannot be read by four elements runs plain under this name.
+  { name: 'quad', features: ['subgroups'] },
   // Heads above 128 dimensions run plain under this name too. Adapters with small workgroups (SwiftShader, old phones) gain
   // nothing from tiles, and compile them for seconds.
   { name: 'tile', features: [], suits: ({ workgroupInvocationsMax }) => workgroupInvocationsMax > 256 },
@@ -87,18 +97,33 @@ export function attentionNumbers(sizes: AttentionSizes) {
 
 /** What one invocation of the plain shaders takes: queries or keys of a head, and a tile of its dimensions. */
 const [queryBlock, keyBlock, dimensionTile] = [4, 2, 16];
+/** The rows that a quad of invocations takes, its tile of dimensions, and the invocations of its workgroups. */
+const [quadRows, quadTile, quadInvocations] = [16, 32, 16];
 
 /** The kernels of this variant for heads of this size, and the grid that covers this many rows of each of these heads. */
-function kernelsFor(family: Family, of: AttentionSizes & { readonly choices?: Choices }) {
+function kernelsFor(family: Family, of: AttentionSizes & { readonly choices?: Choices }, wide: readonly Tensor[]) {
   const { sequences, tokens, headSize, choices = safeChoices } = of;
+  const variant = choices.variantOf(family, bucketOf({ tokens, head: headSize }));
   const tiled = tiles[Math.ceil(headSize / chunkSize) - 1];
-  if (choices.variantOf(family, bucketOf({ tokens, head: headSize })) === 'tile' && tiled !== undefined) {
-    return { kernels: tiled, gridOf: (heads: number) => rowGrid(sequences * heads * Math.ceil(tokens / tileRows)) };
+  if (variant === 'tile' && tiled !== undefined) {
+    return { kernels: tiled, rowsGrid: (heads: number) => rowGrid(sequences * heads * Math.ceil(tokens / tileRows)) };
+  }
+  if (variant === 'quad' && isWide(of, wide)) {
+    const quads = Math.ceil(tokens / quadRows) * Math.ceil(headSize / quadTile);
+    return { kernels: quad, rowsGrid: (heads: number) => gridOf(4 * sequences * heads * quads, quadInvocations) };
   }
   const parts = Math.ceil(headSize / dimensionTile);
-  const gridOf = (heads: number, block: number) => elementGrid(sequences * heads * Math.ceil(tokens / block) * parts);
-  return { kernels: plain, gridOf };
+  const plainGrid = (heads: number, block: number): Grid =>
+    elementGrid(sequences * heads * Math.ceil(tokens / block) * parts);
+  return { kernels: plain, rowsGrid: plainGrid };
 }
+
+/** Whether all of it can be read by four elements. */
+const isWide = (
+  { headSize, queryStride = 0, keyValueStride = 0 }: AttentionSizes,
+  tensors: readonly Tensor[],
+): boolean =>
+  [headSize, queryStride, keyValueStride, ...tensors.map(({ offset = 0 }) => offset)].every((size) => size % 4 === 0);
 
 export interface AttentionOptions extends AttentionSizes {
   readonly query: Tensor;
@@ -115,9 +140,9 @@ export interface AttentionOptions extends AttentionSizes {
  */
 export function attentionDispatch(of: AttentionOptions): Dispatch {
   const { query, key, value, output, logSumExp, heads } = of;
-  const { kernels, gridOf } = kernelsFor(attentionFamily, of);
+  const { kernels, rowsGrid } = kernelsFor(attentionFamily, of, [query, key, value, output]);
   const tensors = { query, key, value, output, log_sum_exp: logSumExp };
-  return dispatchOf(kernels.forward, tensors, attentionNumbers(of), gridOf(heads, queryBlock));
+  return dispatchOf(kernels.forward, tensors, attentionNumbers(of), rowsGrid(heads, queryBlock));
 }
 
 export interface AttentionGradientOptions extends Omit<AttentionOptions, 'positionStart' | 'positionsMax'> {
@@ -133,12 +158,19 @@ export interface AttentionGradientOptions extends Omit<AttentionOptions, 'positi
  */
 export function attentionGradientDispatches(of: AttentionGradientOptions): Dispatch[] {
   const { query, key, value, output, logSumExp, outputGradient, delta, gradient, heads, kvHeads } = of;
-  const { kernels, gridOf } = kernelsFor(attentionGradientFamily, of);
+  const { kernels, rowsGrid } = kernelsFor(attentionGradientFamily, of, [
+    query,
+    key,
+    value,
+    output,
+    outputGradient,
+    gradient,
+  ]);
   const read = { query, key, value, output_gradient: outputGradient, log_sum_exp: logSumExp };
   const numbers = attentionNumbers(of);
   return [
-    dispatchOf(kernels.query, { ...read, output, delta, gradient }, numbers, gridOf(heads, queryBlock)),
-    dispatchOf(kernels.keyValue, { ...read, delta, gradient }, numbers, gridOf(kvHeads, keyBlock)),
+    dispatchOf(kernels.query, { ...read, output, delta, gradient }, numbers, rowsGrid(heads, queryBlock)),
+    dispatchOf(kernels.keyValue, { ...read, delta, gradient }, numbers, rowsGrid(kvHeads, keyBlock)),
   ];
 }
 
@@ -176,13 +208,17 @@ export const attentionGradientFamily: Family = {
   },
 };
 
-export const attentionKernels = [plain, ...tiles].flatMap(({ forward, query, keyValue }) => [forward, query, keyValue]);
+export const attentionKernels = [plain, quad, ...tiles].flatMap(({ forward, query, keyValue }) => [
+  forward,
+  query,
+  keyValue,
+]);
 
 /** Every variant on awkward sizes, packed and against a cache. */
 export function attentionCases(random: Random): KernelCase[] {
   return variants.flatMap((variant) => [
-    cachedCase(random, attentionDispatch)(variant),
-    ...(variant.name === 'tile' ? tiledSizes : awkwardSizes).flatMap((sizes) => [
+    cachedCase(random, attentionDispatch, variant.name === 'quad' ? 36 : 34)(variant),
+    ...(variant.name === 'tile' ? tiledSizes : variant.name === 'quad' ? quadSizes : awkwardSizes).flatMap((sizes) => [
       attentionCase(random, sizes, attentionDispatch)(variant),
       attentionGradientCase(random, sizes, attentionGradientDispatches)(variant),
     ]),
