@@ -79,11 +79,14 @@ export function adamwDispatch(
       gradient_scale: of.gradientScale ?? 1,
       norm_max: of.normMax ?? 0,
     },
-    stridedGrid(fours ? count / 4 : count),
+    stridedGrid(Math.ceil((fours ? count / 4 : count) / turns)),
   );
 }
 
 export const adamwKernels = [kernel, kernelOfFours];
+
+/** Elements, or fours, that an invocation updates: what it works out beforehand costs as much as two of them. */
+const turns = 8;
 
 /** New parameters and moments; `squaredNorm` is that of the unscaled gradients. */
 export function adamwTruth(
