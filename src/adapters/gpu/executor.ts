@@ -79,7 +79,8 @@ export function createExecutor(device: GPUDevice, options: ExecutorOptions): Exe
   };
   const batch = createBatch(device, pacer, ({ buffer }) => own(buffer), errors.report);
   const prompt = options.looksRarely === true ? createPrompt(() => device.queue.submit([]), clock) : noPrompt;
-  const submitter = createSubmitter(device, batch, pacer, life, clock, prompt);
+  const workDone = (): Promise<unknown> => prompt.during(device.queue.onSubmittedWorkDone());
+  const submitter = createSubmitter(workDone, batch, pacer, life, clock);
   device.addEventListener('uncapturederror', (event) => reportText(errors.report, event.error.message));
 
   /** For calls that return nothing: at once, or in their turn. */

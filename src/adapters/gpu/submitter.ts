@@ -9,7 +9,6 @@ import type { Batch } from './batch.ts';
 import type { DeviceLife } from './device-life.ts';
 import { textOf, type ReportError } from './errors.ts';
 import type { Pacer } from './pacer.ts';
-import type { Prompt } from './prompt.ts';
 
 /** Submits in flight: one that runs and one that waits, so that the GPU never idles for the CPU and abort acts soon. */
 const inFlightMax = 2;
@@ -49,19 +48,21 @@ export interface Submitter {
   done(): Promise<void>;
 }
 
+/** `workDone` resolves once everything submitted so far is done. */
 export function createSubmitter(
-  device: GPUDevice,
-  batch: Batch,
+  workDone: () => Promise<unknown>,
+  batch: Pick<Batch, 'isEmpty' | 'submit'>,
   pacer: Pacer,
-  life: DeviceLife,
+  life: Pick<DeviceLife, 'during' | 'assertAlive'>,
   clock: Clock,
-  prompt: Prompt,
 ): Submitter {
   const inFlight: Promise<void>[] = [];
   const submitNow = (): void => {
     if (batch.isEmpty()) return;
-    const ticket = pacer.submitted(batch.submit(), clock.now());
-    const finished = life.during(prompt.during(device.queue.onSubmittedWorkDone())).then(
+    // Before the call: software adapters may compute a good part of the work before it returns.
+    const startedAt = clock.now();
+    const ticket = pacer.submitted(batch.submit(), startedAt);
+    const finished = life.during(workDone()).then(
       () => pacer.finished(ticket, clock.now()),
       // A lost device is told to whoever calls next; here only the order matters.
       () => undefined,
