@@ -1,5 +1,6 @@
 // How many multiplications and additions an adapter can do at most: 12 sums held in registers, far from memory. Enough of
-// them that none waits for another, and few enough that software adapters, whose registers are few, spill none.
+// them that none waits for another, and few enough that software adapters, whose registers are few, spill none. What a
+// number is, its part says.
 
 override workgroup_size: u32 = 64;
 
@@ -15,8 +16,8 @@ struct Arguments {
 @compute @workgroup_size(workgroup_size)
 fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let index = global.y * groups.x * workgroup_size + global.x;
-  let x = args.factor;
-  let y = f32(index % 16u) * 0.001;
+  let x = number_of(args.factor);
+  let y = number_of(f32(index % 16u) * 0.001);
   var sum0 = y + 0.0;
   var sum1 = y + 0.1;
   var sum2 = y + 0.2;
@@ -81,5 +82,5 @@ fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) g
     sum11 = fma(sum11, x, y);
   }
   let all = sum0 + sum1 + sum2 + sum3 + sum4 + sum5 + sum6 + sum7 + sum8 + sum9 + sum10 + sum11;
-  output[args.output_offset + index] = all;
+  output[args.output_offset + index] = single_of(all);
 }

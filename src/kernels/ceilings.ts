@@ -9,8 +9,10 @@ import { defineKernel, dispatchOf, elementGrid, elementInvocations, type Tensor 
 import { busyMsOf, type TimedDevice } from './trial-run.ts';
 
 const fmaNumbers = ['rounds', 'factor:f32'] as const;
-const fma = defineKernel({ shader: 'ceiling_fma', tensors: ['>output'], numbers: fmaNumbers });
-const fmaF16 = defineKernel({ shader: 'ceiling_fma_f16', tensors: ['>output'], numbers: fmaNumbers });
+const fmaOf = (number: 'number_f32' | 'number_f16_pair') =>
+  defineKernel({ shader: 'ceiling_fma', parts: [number], tensors: ['>output'], numbers: fmaNumbers });
+const fma = fmaOf('number_f32');
+const fmaF16 = fmaOf('number_f16_pair');
 const copy = defineKernel({ shader: 'ceiling_copy', tensors: ['input', '>output'], numbers: ['vectors'] });
 
 export const ceilingKernels = [fma, fmaF16, copy];
@@ -56,9 +58,10 @@ async function flopsOf(timed: TimedDevice, kernel: typeof fma, lanes: number): P
       const numbers = { rounds: fmaRounds, factor: 0.999 };
       const dispatch = dispatchOf(kernel, { output: { buffer: output } }, numbers, elementGrid(invocations));
       const ms = await sampleMs(timed, dispatch, times);
-      best = Math.max(best, (invocations * fmaRounds * flopsPerRound * lanes * times) / (ms / 1000));
-      if (ms >= sampleMsMin || times >= 256) sample++;
-      else if (groups < fmaGroupsMax) groups *= 4;
+      if (ms >= sampleMsMin || times >= 256) {
+        best = Math.max(best, (invocations * fmaRounds * flopsPerRound * lanes * times) / (ms / 1000));
+        sample++;
+      } else if (groups < fmaGroupsMax) groups *= 4;
       else times *= 4;
     }
     return best;
