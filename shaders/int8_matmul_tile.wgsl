@@ -1,30 +1,7 @@
-// output[row, column] = sum over blocks of input_scale * weight_scale * (input . weight), four int8 in each word, sums within a
-// block in i32 and exact. A workgroup of 16 x 16 makes 64 x 64 outputs; eight words of each of the tile's rows and columns lie in
-// shared memory, by columns of the tile so that neighbours read neighbouring banks.
-
-requires packed_4x8_integer_dot_product;
+// A workgroup of 16 x 16 makes 64 x 64 outputs; eight words of each of the tile's rows and columns lie in shared memory, by
+// columns of the tile so that neighbours read neighbouring banks.
 
 override workgroup_size: u32 = 256;
-
-struct Arguments {
-  input_offset: u32,
-  input_scales_offset: u32,
-  weight_offset: u32,
-  weight_scales_offset: u32,
-  output_offset: u32,
-  rows: u32,
-  columns: u32,
-  words: u32,
-  block_words: u32,
-  blocks: u32,
-}
-
-@group(0) @binding(0) var<uniform> args: Arguments;
-@group(0) @binding(1) var<storage, read> input: array<u32>;
-@group(0) @binding(2) var<storage, read> input_scales: array<f32>;
-@group(0) @binding(3) var<storage, read> weight: array<u32>;
-@group(0) @binding(4) var<storage, read> weight_scales: array<f32>;
-@group(0) @binding(5) var<storage, read_write> output: array<f32>;
 
 // [word][row or column of the tile].
 var<workgroup> tile_input: array<u32, 512>;
@@ -33,40 +10,14 @@ var<workgroup> tile_weight: array<u32, 512>;
 // Words of row or column `own` of the tile from `first_word` on, zeros from `word_end` on.
 fn load(first_row: u32, first_column: u32, first_word: u32, word_end: u32, lane: u32) {
   let own = lane % 64u;
-  let row = min(first_row + own, args.rows - 1u);
-  let column = min(first_column + own, args.columns - 1u);
+  let input_start = row_start(first_row + own);
+  let weight_start = weight_starts(vec4u(first_column + own)).x;
   for (var word = lane / 64u; word < 8u; word += 4u) {
     let at = first_word + word;
     let inside = at < word_end;
     let place = select(0u, at, inside);
-    tile_input[word * 64u + own] = select(0u, input[args.input_offset + row * args.words + place], inside);
-    tile_weight[word * 64u + own] = select(0u, weight[args.weight_offset + column * args.words + place], inside);
-  }
-}
-
-fn add_word(input_word: u32, words: vec4u, sums: vec4i) -> vec4i {
-  return sums + vec4i(
-    dot4I8Packed(input_word, words.x),
-    dot4I8Packed(input_word, words.y),
-    dot4I8Packed(input_word, words.z),
-    dot4I8Packed(input_word, words.w),
-  );
-}
-
-// Total plus a block's sums.
-fn add_block(row: u32, block: u32, scales: vec4f, sums: vec4i, total: vec4f) -> vec4f {
-  let scale = input_scales[args.input_scales_offset + min(row, args.rows - 1u) * args.blocks + block];
-  return fma(vec4f(sums), scale * scales, total);
-}
-
-fn store(row: u32, columns: vec4u, sum: vec4f) {
-  if (row >= args.rows) {
-    return;
-  }
-  for (var index = 0u; index < 4u; index++) {
-    if (columns[index] < args.columns) {
-      output[args.output_offset + row * args.columns + columns[index]] = sum[index];
-    }
+    tile_input[word * 64u + own] = select(0u, input[input_start + place], inside);
+    tile_weight[word * 64u + own] = select(0u, weight[weight_start + place], inside);
   }
 }
 
@@ -86,7 +37,7 @@ fn main(
   // An invocation's rows and columns lie 16 apart.
   let row = first_row + lane / 16u;
   let columns = vec4u(first_column + lane % 16u) + vec4u(0u, 16u, 32u, 48u);
-  let scales_start = args.weight_scales_offset + min(columns, vec4u(args.columns - 1u)) * args.blocks;
+  let scales_start = scale_starts(columns);
   var total0 = vec4f();
   var total1 = vec4f();
   var total2 = vec4f();
@@ -111,13 +62,7 @@ fn main(
         sums3 = add_word(tile_input[left + 48u], words, sums3);
       }
     }
-    let place = scales_start + block;
-    let scales = vec4f(
-      weight_scales[place.x],
-      weight_scales[place.y],
-      weight_scales[place.z],
-      weight_scales[place.w],
-    );
+    let scales = scales_at(scales_start + block);
     total0 = add_block(row + 0u, block, scales, sums0, total0);
     total1 = add_block(row + 16u, block, scales, sums1, total1);
     total2 = add_block(row + 32u, block, scales, sums2, total2);

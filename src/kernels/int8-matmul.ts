@@ -46,15 +46,29 @@ interface Form {
 }
 
 const packedDot = ['packed_4x8_integer_dot_product'];
-const kernelOf = (shader: string, entryPoint = 'main', size = 64): Int8Kernel =>
-  defineKernel({ shader, entryPoint, tensors, numbers, ...(size !== 64 && { constants: { workgroup_size: size } }) });
+/** How words are multiplied, whole numbers either way. */
+type Words = 'int8_shifts' | 'int8_dot';
+const kernelOf = (shader: string, words: Words, entryPoint = 'main', size = 64): Int8Kernel =>
+  defineKernel({
+    shader,
+    parts: [words, 'int8_product'],
+    entryPoint,
+    tensors,
+    numbers,
+    ...(size !== 64 && { constants: { workgroup_size: size } }),
+  });
 
 const matmulForms: readonly Form[] = [
-  { variant: { name: 'plain', features: [] }, kernel: kernelOf('int8_matmul'), rows: 4, columns: 4 },
-  { variant: { name: 'packed', features: packedDot }, kernel: kernelOf('int8_matmul_dot'), rows: 4, columns: 4 },
+  { variant: { name: 'plain', features: [] }, kernel: kernelOf('int8_matmul', 'int8_shifts'), rows: 4, columns: 4 },
+  {
+    variant: { name: 'packed', features: packedDot },
+    kernel: kernelOf('int8_matmul', 'int8_dot'),
+    rows: 4,
+    columns: 4,
+  },
   {
     variant: { name: 'packed-tile-64x64', features: packedDot },
-    kernel: kernelOf('int8_matmul_tile', 'main', 256),
+    kernel: kernelOf('int8_matmul_tile', 'int8_dot', 'main', 256),
     rows: 64,
     columns: 64,
     grouped: true,
@@ -63,15 +77,25 @@ const matmulForms: readonly Form[] = [
 
 const workgroupForm = (size: number): Form => ({
   variant: { name: `packed-workgroup-${size}`, features: packedDot },
-  kernel: kernelOf('int8_matvec_workgroup', 'main', size),
+  kernel: kernelOf('int8_matvec_workgroup', 'int8_dot', 'main', size),
   rows: 1,
   columns: 4,
   grouped: true,
 });
 
 const matvecForms: readonly Form[] = [
-  { variant: { name: 'plain', features: [] }, kernel: kernelOf('int8_matmul', 'row'), rows: 1, columns: 4 },
-  { variant: { name: 'packed', features: packedDot }, kernel: kernelOf('int8_matmul_dot', 'row'), rows: 1, columns: 4 },
+  {
+    variant: { name: 'plain', features: [] },
+    kernel: kernelOf('int8_matmul', 'int8_shifts', 'row'),
+    rows: 1,
+    columns: 4,
+  },
+  {
+    variant: { name: 'packed', features: packedDot },
+    kernel: kernelOf('int8_matmul', 'int8_dot', 'row'),
+    rows: 1,
+    columns: 4,
+  },
   workgroupForm(64),
   workgroupForm(128),
 ];

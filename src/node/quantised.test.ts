@@ -120,16 +120,20 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('on a device', () => {
 
   /** The cases that fail when a shader has this fault. */
   async function found(cases: readonly KernelCase[], from: string, to: string): Promise<number> {
+    // Told afterwards, as the self-test takes what is thrown within a case for the case's failure.
+    const without = new Set<string>();
     const spoil = (dispatch: Dispatch): Dispatch => {
       const { pipeline } = dispatch;
-      expect(pipeline.wgsl).toContain(from);
+      if (!pipeline.wgsl.includes(from)) without.add(pipeline.label);
       return { ...dispatch, pipeline: { ...pipeline, wgsl: pipeline.wgsl.replace(from, to) } };
     };
     const spoiled: Device = Object.create(device(), {
       run: { value: (all: Dispatch[]) => device().run(all.map(spoil)) },
       prepare: { value: () => Promise.resolve() },
     });
-    return (await selfTest(spoiled, { cases })).failed;
+    const { failed } = await selfTest(spoiled, { cases });
+    expect([...without]).toEqual([]);
+    return failed;
   }
 
   const plainOf = (cases: readonly KernelCase[], kernel: string, word = ''): KernelCase[] =>
@@ -143,16 +147,19 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('on a device', () => {
       'block / 2u] >> (16u - 16u * (block % 2u))',
       'q4_0',
     ],
-    [
-      'a byte that is shifted by a bit less',
-      'vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u)',
-      'vec4u(24u, 16u, 8u, 1u)) >> vec4u(24u)',
-      'q8_0',
-    ],
+    ['a byte that is shifted by a bit less', 'vec4u(24u, 16u, 8u, 0u), 24u', 'vec4u(24u, 16u, 8u, 1u), 24u', 'q8_0'],
   ])('%s is found', async (_, from, to, format) => {
     const cases = plainOf(quantMatvecCases(createRandom(seed)), 'quant_matvec', format);
     expect(cases.length).toBe(2);
     expect(await found(cases, from, to)).toBe(2);
+  });
+
+  test('quants that are cut out by masks and corrected by one step too little are found', async () => {
+    const cases = quantMatvecCases(createRandom(seed)).filter(
+      ({ kernel, title }) => kernel === 'quant_matvec_quad' && /q4_0.* x (?:2176|320) /.test(title),
+    );
+    expect(cases.length).toBe(2);
+    expect(await found(cases, 'select(-128.0, -8.0, bits == 4u)', 'select(-128.0, -7.0, bits == 4u)')).toBe(2);
   });
 
   test('a sum of int8 that is off by one word, and a top-k that prefers the later of equals, are found', async () => {

@@ -1,0 +1,11 @@
+requires packed_4x8_integer_dot_product;
+
+// Sums of four columns plus an input word times a word of each, by the packed dot product.
+fn add_word(input_word: u32, words: vec4u, sums: vec4i) -> vec4i {
+  return sums + vec4i(
+    dot4I8Packed(input_word, words.x),
+    dot4I8Packed(input_word, words.y),
+    dot4I8Packed(input_word, words.z),
+    dot4I8Packed(input_word, words.w),
+  );
+}
