@@ -1,5 +1,5 @@
-// RMSNorm backward to the input: with g = weight * output_gradient and r = inverse_rms of the row, input_gradient
-// = r * g - input * r^3 * mean(g * input). How many lanes share a row is its part's matter.
+// RMSNorm backward to the input: with g = weight * output_gradient and r = inverse_rms of the row, input_gradient = r
+// * g - input * r^3 * mean(g * input). Parts say how many lanes share a row, and how many columns an Element is.
 
 struct Arguments {
   input_offset: u32,
@@ -13,11 +13,11 @@ struct Arguments {
 }
 
 @group(0) @binding(0) var<uniform> args: Arguments;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Element>;
+@group(0) @binding(2) var<storage, read> weight: array<Element>;
 @group(0) @binding(3) var<storage, read> inverse_rms: array<f32>;
-@group(0) @binding(4) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(5) var<storage, read_write> input_gradient: array<f32>;
+@group(0) @binding(4) var<storage, read> output_gradient: array<Element>;
+@group(0) @binding(5) var<storage, read_write> input_gradient: array<Element>;
 
 @compute @workgroup_size(workgroup_size)
 fn main(invocation: Invocation) {
@@ -28,34 +28,37 @@ fn main(invocation: Invocation) {
   let row = mine.row;
   let lane = mine.lane;
   let lanes = mine.lanes;
-  let start = row * args.width;
-  let input_start = args.input_offset + start;
-  let gradient_start = args.output_gradient_offset + start;
+  let elements = args.width / element_size;
+  let input_start = args.input_offset / element_size + row * elements;
+  let gradient_start = args.output_gradient_offset / element_size + row * elements;
+  let weight_start = args.weight_offset / element_size;
   let scale = inverse_rms[args.inverse_rms_offset + row];
-  var sums = vec2f();
+  var sums = Element();
+  var next_sums = Element();
   var column = lane;
-  for (; column + lanes < args.width; column += 2u * lanes) {
+  for (; column + lanes < elements; column += 2u * lanes) {
     let next = column + lanes;
-    let gradient = weight[args.weight_offset + column] * output_gradient[gradient_start + column];
-    let next_gradient = weight[args.weight_offset + next] * output_gradient[gradient_start + next];
-    sums += vec2f(gradient * input[input_start + column], next_gradient * input[input_start + next]);
+    let gradient = weight[weight_start + column] * output_gradient[gradient_start + column];
+    let next_gradient = weight[weight_start + next] * output_gradient[gradient_start + next];
+    sums += gradient * input[input_start + column];
+    next_sums += next_gradient * input[input_start + next];
   }
-  for (; column < args.width; column += lanes) {
-    let gradient = weight[args.weight_offset + column] * output_gradient[gradient_start + column];
-    sums.x += gradient * input[input_start + column];
+  for (; column < elements; column += lanes) {
+    let gradient = weight[weight_start + column] * output_gradient[gradient_start + column];
+    sums += gradient * input[input_start + column];
   }
-  let pull = row_sum(sums.x + sums.y, mine) / f32(args.width) * scale * scale * scale;
+  let pull = row_sum(sum_of(sums + next_sums), mine) / f32(args.width) * scale * scale * scale;
   if (!mine.is_real) {
     return;
   }
-  for (column = lane; column < args.width; column += lanes) {
-    let gradient = weight[args.weight_offset + column] * output_gradient[gradient_start + column];
+  let start = args.input_gradient_offset / element_size + row * elements;
+  for (column = lane; column < elements; column += lanes) {
+    let gradient = weight[weight_start + column] * output_gradient[gradient_start + column];
     let value = scale * gradient - pull * input[input_start + column];
-    let place = args.input_gradient_offset + start + column;
     if (args.accumulate == 0u) {
-      input_gradient[place] = value;
+      input_gradient[start + column] = value;
     } else {
-      input_gradient[place] += value;
+      input_gradient[start + column] += value;
     }
   }
 }

@@ -1,5 +1,5 @@
 // Softmax of each row: exp(x - largest) / sum. The largest and the sum are found in one pass, the sum rescaled
-// whenever a larger value is met. How many lanes share a row is its part's matter.
+// whenever a larger value is met. Parts say how many lanes share a row, and how many columns an Element is.
 
 struct Arguments {
   input_offset: u32,
@@ -9,8 +9,8 @@ struct Arguments {
 }
 
 @group(0) @binding(0) var<uniform> args: Arguments;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> output: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Element>;
+@group(0) @binding(2) var<storage, read_write> output: array<Element>;
 
 @compute @workgroup_size(workgroup_size)
 fn main(invocation: Invocation) {
@@ -21,35 +21,45 @@ fn main(invocation: Invocation) {
   let row = mine.row;
   let lane = mine.lane;
   let lanes = mine.lanes;
-  let start = args.input_offset + row * args.width;
+  let elements = args.width / element_size;
+  let start = args.input_offset / element_size + row * elements;
   var own_largest = -3.0e38;
-  // The largest bits of a magnitude: above those of infinity for what is no number.
-  var magnitudes = vec4u();
+  // Of the values themselves: no finite number when one of them is none.
+  var total = 0.0;
   var sum = 0.0;
   var column = lane;
-  for (; column + 3u * lanes < args.width; column += 4u * lanes) {
+  for (; column + 3u * lanes < elements; column += 4u * lanes) {
     let place = start + column;
-    let values = vec4f(input[place], input[place + lanes], input[place + 2u * lanes], input[place + 3u * lanes]);
-    magnitudes = max(magnitudes, bitcast<vec4u>(values) & vec4u(0x7fffffffu));
-    let larger = max(max(values.x, values.y), max(values.z, values.w));
+    let a = input[place];
+    let b = input[place + lanes];
+    let c = input[place + 2u * lanes];
+    let d = input[place + 3u * lanes];
+    total += sum_of((a + b) + (c + d));
+    let larger = largest_of(max(max(a, b), max(c, d)));
     if (larger > own_largest) {
       sum *= exp(own_largest - larger);
       own_largest = larger;
     }
-    let parts = exp(values - own_largest);
-    sum += (parts.x + parts.y) + (parts.z + parts.w);
+    sum += sum_of((exp(a - own_largest) + exp(b - own_largest)) + (exp(c - own_largest) + exp(d - own_largest)));
   }
-  for (; column < args.width; column += lanes) {
-    let value = input[start + column];
-    magnitudes.x = max(magnitudes.x, bitcast<u32>(value) & 0x7fffffffu);
-    if (value > own_largest) {
-      sum *= exp(own_largest - value);
-      own_largest = value;
+  for (; column < elements; column += lanes) {
+    let values = input[start + column];
+    total += sum_of(values);
+    let larger = largest_of(values);
+    if (larger > own_largest) {
+      sum *= exp(own_largest - larger);
+      own_largest = larger;
     }
-    sum += exp(value - own_largest);
+    sum += sum_of(exp(values - own_largest));
   }
-  // NaN and plus infinity make the row NaN, told by their bits because exp may make a number of them.
-  let magnitude = max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
+  // NaN and plus infinity make the row NaN, told by their bits because exp may make a number of them. Bits are looked
+  // at where the total gives reason to: minus infinity and large numbers do too, and are none of these.
+  var magnitude = 0u;
+  if ((bitcast<u32>(total) & 0x7f800000u) == 0x7f800000u) {
+    for (column = lane; column < elements; column += lanes) {
+      magnitude = max(magnitude, magnitude_of(input[start + column]));
+    }
+  }
   if (magnitude > 0x7f800000u || bitcast<u32>(own_largest) == 0x7f800000u) {
     sum = bitcast<f32>(args.width | 0x7fc00000u);
   }
@@ -58,18 +68,16 @@ fn main(invocation: Invocation) {
   if (!mine.is_real) {
     return;
   }
-  let output_start = args.output_offset + row * args.width;
-  for (column = lane; column + 3u * lanes < args.width; column += 4u * lanes) {
+  let output_start = args.output_offset / element_size + row * elements;
+  for (column = lane; column + 3u * lanes < elements; column += 4u * lanes) {
     let place = start + column;
-    let values = vec4f(input[place], input[place + lanes], input[place + 2u * lanes], input[place + 3u * lanes]);
-    let parts = exp(values - largest) * scale;
     let output_place = output_start + column;
-    output[output_place] = parts.x;
-    output[output_place + lanes] = parts.y;
-    output[output_place + 2u * lanes] = parts.z;
-    output[output_place + 3u * lanes] = parts.w;
+    output[output_place] = exp(input[place] - largest) * scale;
+    output[output_place + lanes] = exp(input[place + lanes] - largest) * scale;
+    output[output_place + 2u * lanes] = exp(input[place + 2u * lanes] - largest) * scale;
+    output[output_place + 3u * lanes] = exp(input[place + 3u * lanes] - largest) * scale;
   }
-  for (; column < args.width; column += lanes) {
+  for (; column < elements; column += lanes) {
     output[output_start + column] = exp(input[start + column] - largest) * scale;
   }
 }

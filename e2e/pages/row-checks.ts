@@ -16,7 +16,8 @@ import { softmaxDispatch, softmaxFamily } from '../../src/kernels/softmax.ts';
 import { normals } from '../../src/kernels/test-case.ts';
 import { variantsFor, type Choices, type Family } from '../../src/kernels/variants.ts';
 
-const width = 315;
+/** Of rows that are read element by element, and of rows that are read four at once. */
+const widths = [315, 316] as const;
 const epsilon = 1e-5;
 
 /** A batch of rows through one operation: what it wrote for each row. */
@@ -50,7 +51,7 @@ function workbench(device: Device) {
   };
 }
 
-function operations({ tensor, rowsOf, empty }: ReturnType<typeof workbench>): readonly Operation[] {
+function operations({ tensor, rowsOf, empty }: ReturnType<typeof workbench>, width: number): readonly Operation[] {
   const random = createRandom(5);
   const weights = normals(random, width);
   const biases = normals(random, width);
@@ -125,15 +126,17 @@ function operations({ tensor, rowsOf, empty }: ReturnType<typeof workbench>): re
   ];
 }
 
-/** Each operation with each of its variants that this device can run. */
+/** Each operation with each of its variants that this device can run, in each width. */
 async function forEachVariant(
   device: Device,
-  check: (name: string, run: (input: Float32Array) => Promise<Float32Array[]>) => Promise<void>,
+  check: (name: string, width: number, run: (input: Float32Array) => Promise<Float32Array[]>) => Promise<void>,
 ): Promise<void> {
   const bench = workbench(device);
-  for (const { family, run } of operations(bench)) {
-    for (const { name } of variantsFor(family, device)) {
-      await check(`${family.name} ${name}`, (input) => run(input, { variantOf: () => name }));
+  for (const width of widths) {
+    for (const { family, run } of operations(bench, width)) {
+      for (const { name } of variantsFor(family, device)) {
+        await check(`${family.name} ${name}, width ${width}`, width, (input) => run(input, { variantOf: () => name }));
+      }
     }
   }
   bench.free();
@@ -146,9 +149,9 @@ const sameBits = (a: Float32Array, b: Float32Array): boolean => {
 
 /** Variants in which a row differs, in any bit, from itself alone: as any of 4 or of 16 equal rows. */
 export async function variantsThatDependOnTheBatch(device: Device): Promise<string[]> {
-  const row = normals(createRandom(3), width, 2);
   const different: string[] = [];
-  await forEachVariant(device, async (name, run) => {
+  await forEachVariant(device, async (name, width, run) => {
+    const row = normals(createRandom(3), width, 2);
     const alone = (await run(row))[0] ?? new Float32Array(0);
     for (const rows of [4, 16]) {
       const copies = Float32Array.from({ length: rows * width }, (_, index) => row[index % width] ?? NaN);
@@ -161,9 +164,9 @@ export async function variantsThatDependOnTheBatch(device: Device): Promise<stri
 
 /** Variants in which a row with NaN or infinity gives any number, or spoils the plain row beside it. */
 export async function variantsThatHideBadNumbers(device: Device): Promise<string[]> {
-  const row = normals(createRandom(3), width, 2);
   const hiding: string[] = [];
-  await forEachVariant(device, async (name, run) => {
+  await forEachVariant(device, async (name, width, run) => {
+    const row = normals(createRandom(3), width, 2);
     for (const bad of [NaN, Infinity]) {
       const input = Float32Array.from({ length: 3 * width }, (_, index) => row[index % width] ?? NaN);
       input[width + 77] = bad;

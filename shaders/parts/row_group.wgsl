@@ -35,6 +35,11 @@ fn is_idle(mine: RowLane) -> bool {
   return false;
 }
 
+// How many rows from its own on are this invocation's work, in kernels that do several for one reading of a weight.
+fn rows_here(mine: RowLane, rows: u32) -> u32 {
+  return 1u;
+}
+
 // The sum over the lanes of a row, added in lane order by every lane.
 fn row_sum(own: f32, mine: RowLane) -> f32 {
   if (lanes == 1u) {

@@ -6,6 +6,8 @@ enable subgroups;
 diagnostic(off, subgroup_uniformity);
 
 override workgroup_size: u32 = 32;
+// Rows of a subgroup, in kernels that do several for one reading of a weight: up to 4.
+override rows_each: u32 = 1;
 
 struct Invocation {
   @builtin(local_invocation_index) local: u32,
@@ -24,13 +26,21 @@ struct RowLane {
 }
 
 fn row_lane(invocation: Invocation, rows: u32) -> RowLane {
-  let row = invocation.group.y * invocation.groups.x + invocation.group.x;
+  let row = (invocation.group.y * invocation.groups.x + invocation.group.x) * rows_each;
   return RowLane(row, invocation.local, min(invocation.subgroup_size, workgroup_size), row < rows);
 }
 
 // Whether this lane may leave before the sums.
 fn is_idle(mine: RowLane) -> bool {
   return !mine.is_real || mine.lane >= mine.lanes;
+}
+
+// How many rows from its own on are this invocation's work.
+fn rows_here(mine: RowLane, rows: u32) -> u32 {
+  if (rows_each == 1u) {
+    return 1u;
+  }
+  return min(rows_each, rows - mine.row);
 }
 
 // The sum over the lanes of a row.

@@ -7,13 +7,16 @@ import type { Random } from '../core/prng.ts';
 import type { Dispatch } from './device.ts';
 import type { Tensor } from './kernel.ts';
 import {
+  alignedFor,
   always,
+  kernelsOf,
   rowDispatchOf,
   rowKernels,
   rowVariantNamed,
   rowVariantOf,
   rowVariants,
   trialRows,
+  widthsInFours,
 } from './row-variants.ts';
 import { normals, toF64, whole, type KernelCase, type Tolerance } from './test-case.ts';
 import { at } from './truth.ts';
@@ -23,9 +26,10 @@ const kernels = rowKernels({
   shader: 'cross_entropy',
   tensors: ['targets:u32', '>logits', '>losses'],
   numbers: ['rows', 'vocabulary', 'gradient_scale:f32'],
+  perRow: ['targets', 'losses'],
 });
 
-export const crossEntropyKernels = [...kernels.values()];
+export const crossEntropyKernels = kernelsOf(kernels);
 
 export const crossEntropyFamily: Family = {
   name: 'cross_entropy',
@@ -61,7 +65,7 @@ export function crossEntropyDispatch(of: {
   const { targets, logits, losses, rows, vocabulary, gradientScale, choices } = of;
   const variant = rowVariantOf(crossEntropyFamily, vocabulary, choices);
   const numbers = { rows, vocabulary, gradient_scale: gradientScale };
-  return rowDispatchOf(kernels, variant, { targets, logits, losses }, numbers, rows);
+  return rowDispatchOf(kernels, variant, { targets, logits, losses }, numbers, { rows, width: vocabulary });
 }
 
 export function crossEntropyTruth(
@@ -104,8 +108,9 @@ function drawCases(random: Random, rows: number, vocabulary: number): (variant: 
   const gradientScale = 1 / rows;
   const truth = crossEntropyTruth(toF64(logits), targets, gradientScale);
   return (variant) => ({
-    kernel: kernels.get(variant)?.name ?? 'cross_entropy',
+    kernel: 'cross_entropy',
     variant: rowVariantNamed(variant),
+    ...alignedFor(vocabulary),
     title: `${variant}, rows ${rows}, vocabulary ${vocabulary}`,
     tensors: { targets, logits, losses: new Float32Array(rows) },
     dispatches: (of) => [
@@ -129,7 +134,8 @@ export function crossEntropyCases(random: Random): KernelCase[] {
   return rowVariants.flatMap(({ name }, index) => {
     const first = index === 0 ? [{ rows: 1, vocabulary: 1 }] : [];
     const large = name === 'group-256' ? [{ rows: 2, vocabulary: 50257 }] : [];
-    const sizes = [...first, { rows: 3, vocabulary: 2179 }, { rows: 65, vocabulary: 97 }, ...large];
+    const fours = widthsInFours(name).map(({ rows, width }) => ({ rows, vocabulary: width }));
+    const sizes = [...first, { rows: 3, vocabulary: 2179 }, { rows: 65, vocabulary: 97 }, ...fours, ...large];
     return sizes.map(({ rows, vocabulary }) => drawCases(random, rows, vocabulary)(name));
   });
 }

@@ -9,7 +9,9 @@ import type { Dispatch } from './device.ts';
 import type { Tensor } from './kernel.ts';
 import { columnDispatchOf, columnKernels } from './reduce-columns.ts';
 import {
+  alignedFor,
   always,
+  kernelsOf,
   rowDispatchOf,
   rowKernels,
   rowVariantNamed,
@@ -17,6 +19,7 @@ import {
   rowVariants,
   tellingVariants,
   trialRows,
+  widthsInFours,
 } from './row-variants.ts';
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
 import { addAt, at, plus } from './truth.ts';
@@ -26,12 +29,15 @@ const forward = rowKernels({
   shader: 'layer_norm',
   tensors: ['input', 'weight', 'bias', '>output', '>mean', '>inverse_deviation'],
   numbers: ['rows', 'width', 'epsilon:f32'],
+  perRow: ['mean', 'inverse_deviation'],
+  sharesWeight: true,
 });
 
 const inputGradientKernels = rowKernels({
   shader: 'layer_norm_input_gradient',
   tensors: ['input', 'weight', 'mean', 'inverse_deviation', 'output_gradient', '>input_gradient'],
   numbers: ['rows', 'width', 'accumulate'],
+  perRow: ['mean', 'inverse_deviation'],
 });
 
 const weightGradientKernels = columnKernels({
@@ -41,8 +47,8 @@ const weightGradientKernels = columnKernels({
 });
 
 export const layerNormKernels = [
-  ...forward.values(),
-  ...inputGradientKernels.values(),
+  ...kernelsOf(forward),
+  ...kernelsOf(inputGradientKernels),
   ...weightGradientKernels.values(),
 ];
 
@@ -76,7 +82,7 @@ export function layerNormDispatch(of: {
   const { input, weight, bias, output, mean, inverseDeviation, rows, width, epsilon, choices } = of;
   const tensors = { input, weight, bias, output, mean, inverse_deviation: inverseDeviation };
   const variant = rowVariantOf(layerNormFamily, width, choices);
-  return rowDispatchOf(forward, variant, tensors, { rows, width, epsilon }, rows);
+  return rowDispatchOf(forward, variant, tensors, { rows, width, epsilon }, { rows, width });
 }
 
 interface Backward {
@@ -105,7 +111,8 @@ export function layerNormInputGradientDispatch(
     input_gradient: of.inputGradient,
   };
   const variant = rowVariantOf(layerNormFamily, width, choices);
-  return rowDispatchOf(inputGradientKernels, variant, tensors, { rows, width, accumulate: accumulate ? 1 : 0 }, rows);
+  const numbers = { rows, width, accumulate: accumulate ? 1 : 0 };
+  return rowDispatchOf(inputGradientKernels, variant, tensors, numbers, { rows, width });
 }
 
 /**
@@ -203,8 +210,9 @@ function drawProblem(random: Random, rows: number, width: number): Problem {
 function forwardCase(variant: string, { rows, width, input, weight, bias, truth }: Problem): KernelCase {
   const [mean, inverseDeviation] = [new Float32Array(rows), new Float32Array(rows)];
   return {
-    kernel: forward.get(variant)?.name ?? 'layer_norm',
+    kernel: 'layer_norm',
     variant: rowVariantNamed(variant),
+    ...alignedFor(width),
     title: `${variant}, rows ${rows}, width ${width}`,
     tensors: { input, weight, bias, output: new Float32Array(rows * width), mean, inverseDeviation },
     dispatches: (of) => [
@@ -233,8 +241,9 @@ function gradientCase(variant: string, problem: Problem, random: Random, accumul
   const [inputGradient, weightGradient] = [normals(random, rows * width), normals(random, width)];
   const found = layerNormGradientTruth(toF64(input), toF64(weight), epsilon, toF64(outputGradient));
   return {
-    kernel: inputGradientKernels.get(variant)?.name ?? 'layer_norm_input_gradient',
+    kernel: 'layer_norm_input_gradient',
     variant: rowVariantNamed(variant),
+    ...alignedFor(width),
     title: `${variant}, input and weight, rows ${rows}, width ${width}${accumulate ? ', added' : ''}`,
     tensors: {
       input,
@@ -272,10 +281,12 @@ function gradientCase(variant: string, problem: Problem, random: Random, accumul
 export function layerNormCases(random: Random): KernelCase[] {
   return rowVariants.flatMap(({ name }, index) => {
     const more = index === 0 ? [{ rows: 1, width: 1 }] : [];
-    return [...more, { rows: 65, width: 97 }, { rows: 3, width: 315 }].flatMap(({ rows, width }) => {
-      const problem = drawProblem(random, rows, width);
-      const found = forwardCase(name, problem);
-      return tellingVariants.includes(name) ? [found, gradientCase(name, problem, random, rows === 3)] : [found];
-    });
+    return [...more, { rows: 65, width: 97 }, { rows: 3, width: 315 }, ...widthsInFours(name)].flatMap(
+      ({ rows, width }) => {
+        const problem = drawProblem(random, rows, width);
+        const found = forwardCase(name, problem);
+        return tellingVariants.includes(name) ? [found, gradientCase(name, problem, random, rows === 3)] : [found];
+      },
+    );
   });
 }

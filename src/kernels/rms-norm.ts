@@ -8,7 +8,9 @@ import type { Dispatch } from './device.ts';
 import type { Tensor } from './kernel.ts';
 import { columnDispatchOf, columnKernels } from './reduce-columns.ts';
 import {
+  alignedFor,
   always,
+  kernelsOf,
   rowDispatchOf,
   rowKernels,
   rowVariantNamed,
@@ -16,6 +18,7 @@ import {
   rowVariants,
   tellingVariants,
   trialRows,
+  widthsInFours,
 } from './row-variants.ts';
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
 import { addAt, at, dot, plus } from './truth.ts';
@@ -25,18 +28,22 @@ const forward = rowKernels({
   shader: 'rms_norm',
   tensors: ['input', 'weight', '>output', '>inverse_rms'],
   numbers: ['rows', 'width', 'epsilon:f32'],
+  perRow: ['inverse_rms'],
+  sharesWeight: true,
 });
 
 const residual = rowKernels({
   shader: 'rms_norm_residual',
   tensors: ['left', 'right', 'weight', '>sum', '>output', '>inverse_rms'],
   numbers: ['rows', 'width', 'epsilon:f32'],
+  perRow: ['inverse_rms'],
 });
 
 const inputGradientKernels = rowKernels({
   shader: 'rms_norm_input_gradient',
   tensors: ['input', 'weight', 'inverse_rms', 'output_gradient', '>input_gradient'],
   numbers: ['rows', 'width', 'accumulate'],
+  perRow: ['inverse_rms'],
 });
 
 const weightGradientKernels = columnKernels({
@@ -46,9 +53,9 @@ const weightGradientKernels = columnKernels({
 });
 
 export const rmsNormKernels = [
-  ...forward.values(),
-  ...residual.values(),
-  ...inputGradientKernels.values(),
+  ...kernelsOf(forward),
+  ...kernelsOf(residual),
+  ...kernelsOf(inputGradientKernels),
   ...weightGradientKernels.values(),
 ];
 
@@ -79,7 +86,8 @@ export function rmsNormDispatch(of: {
 }): Dispatch {
   const { input, weight, output, inverseRms, rows, width, epsilon, choices } = of;
   const tensors = { input, weight, output, inverse_rms: inverseRms };
-  return rowDispatchOf(forward, rowVariantOf(rmsNormFamily, width, choices), tensors, { rows, width, epsilon }, rows);
+  const variant = rowVariantOf(rmsNormFamily, width, choices);
+  return rowDispatchOf(forward, variant, tensors, { rows, width, epsilon }, { rows, width });
 }
 
 /** sum = left + right and output = RMSNorm(sum) in one: a residual and the norm that follows it. All [rows, width] but weight and inverseRms. */
@@ -97,7 +105,8 @@ export function rmsNormResidualDispatch(of: {
 }): Dispatch {
   const { left, right, weight, sum, output, inverseRms, rows, width, epsilon, choices } = of;
   const tensors = { left, right, weight, sum, output, inverse_rms: inverseRms };
-  return rowDispatchOf(residual, rowVariantOf(rmsNormFamily, width, choices), tensors, { rows, width, epsilon }, rows);
+  const variant = rowVariantOf(rmsNormFamily, width, choices);
+  return rowDispatchOf(residual, variant, tensors, { rows, width, epsilon }, { rows, width });
 }
 
 interface Backward {
@@ -121,7 +130,7 @@ export function rmsNormInputGradientDispatch(
     rowVariantOf(rmsNormFamily, width, choices),
     { input, weight, inverse_rms: inverseRms, output_gradient: outputGradient, input_gradient: inputGradient },
     { rows, width, accumulate: accumulate ? 1 : 0 },
-    rows,
+    { rows, width },
   );
 }
 
@@ -194,15 +203,17 @@ function drawProblem(random: Random, rows: number, width: number): Problem {
   return { rows, width, input, weight, truth: rmsNormTruth(toF64(input), toF64(weight), epsilon) };
 }
 
-const headOf = (kernels: typeof forward | typeof residual | typeof inputGradientKernels, variant: string) => ({
-  kernel: kernels.get(variant)?.name ?? variant,
+const headOf = (kernel: string, variant: string, { width }: Problem) => ({
+  kernel,
   variant: rowVariantNamed(variant),
+  ...alignedFor(width),
   tolerance: rmsNormTolerance,
 });
 
-function forwardCase(variant: string, { rows, width, input, weight, truth }: Problem): KernelCase {
+function forwardCase(variant: string, problem: Problem): KernelCase {
+  const { rows, width, input, weight, truth } = problem;
   return {
-    ...headOf(forward, variant),
+    ...headOf('rms_norm', variant, problem),
     title: `${variant}, rows ${rows}, width ${width}`,
     tensors: { input, weight, output: new Float32Array(rows * width), inverseRms: new Float32Array(rows) },
     dispatches: (of) => [
@@ -221,12 +232,13 @@ function forwardCase(variant: string, { rows, width, input, weight, truth }: Pro
   };
 }
 
-function residualCase(variant: string, { rows, width, input: left, weight }: Problem, random: Random): KernelCase {
+function residualCase(variant: string, problem: Problem, random: Random): KernelCase {
+  const { rows, width, input: left, weight } = problem;
   const right = normals(random, rows * width);
   const sum = plus(toF64(left), right);
   const [output, inverseRms] = [new Float32Array(rows * width), new Float32Array(rows)];
   return {
-    ...headOf(residual, variant),
+    ...headOf('rms_norm_residual', variant, problem),
     title: `${variant}, rows ${rows}, width ${width}`,
     tensors: { left, right, weight, sum: new Float32Array(rows * width), output, inverseRms },
     dispatches: (of) => [
@@ -255,7 +267,7 @@ function gradientCase(variant: string, problem: Problem, random: Random, accumul
   const found = rmsNormGradientTruth(toF64(input), toF64(weight), epsilon, toF64(outputGradient));
   const inverseRms = Float32Array.from(truth.inverseRms);
   return {
-    ...headOf(inputGradientKernels, variant),
+    ...headOf('rms_norm_input_gradient', variant, problem),
     title: `${variant}, input and weight, rows ${rows}, width ${width}${accumulate ? ', added' : ''}`,
     tensors: { input, weight, inverseRms, outputGradient, inputGradient, weightGradient },
     dispatches: (of) => {
@@ -285,13 +297,15 @@ function gradientCase(variant: string, problem: Problem, random: Random, accumul
 export function rmsNormCases(random: Random): KernelCase[] {
   return rowVariants.flatMap(({ name }, index) => {
     const first = index === 0 ? [{ rows: 1, width: 1 }] : [];
-    return [...first, { rows: 65, width: 97 }, { rows: 3, width: 315 }].flatMap(({ rows, width }) => {
-      const problem = drawProblem(random, rows, width);
-      const found = forwardCase(name, problem);
-      if (!tellingVariants.includes(name)) return [found];
-      const added = rows === 3;
-      const more = added ? [residualCase(name, problem, random)] : [];
-      return [found, gradientCase(name, problem, random, added), ...more];
-    });
+    return [...first, { rows: 65, width: 97 }, { rows: 3, width: 315 }, ...widthsInFours(name)].flatMap(
+      ({ rows, width }) => {
+        const problem = drawProblem(random, rows, width);
+        const found = forwardCase(name, problem);
+        if (!tellingVariants.includes(name)) return [found];
+        const added = rows === 3;
+        const more = added ? [residualCase(name, problem, random)] : [];
+        return [found, gradientCase(name, problem, random, added), ...more];
+      },
+    );
   });
 }

@@ -67,7 +67,9 @@ function paperDevice(cases: readonly KernelCase[], alter: (words: Uint32Array, n
   };
 }
 
-const some = kernelCases(seed).filter((own) => applies(own) && (own.kernel === 'rms_norm' || own.kernel === 'argmax'));
+const some = kernelCases(seed).filter(
+  (own) => applies(own) && own.alignment === undefined && (own.kernel === 'rms_norm' || own.kernel === 'argmax'),
+);
 const ofKernel = (name: string): string[] => some.filter(({ kernel }) => kernel === name).map(() => name);
 const floats = (words: Uint32Array): Float32Array => new Float32Array(words.buffer);
 
@@ -83,7 +85,7 @@ test('a device that gives the truth rounded to f32 passes every case and is left
 });
 
 test.each([
-  ['one output a little off', (words: Uint32Array) => (floats(words)[offset]! *= 1.001), /^output\[0\] is .* truth is/],
+  ['one output a little off', (words: Uint32Array) => (floats(words)[offset]! += 0.001), /^output\[0\] is .* truth is/],
   ['no number', (words: Uint32Array) => (floats(words)[offset] = NaN), /^output\[0\] is NaN/],
   ['a guard before the tensor', (words: Uint32Array) => (words[offset - 1] = 0), /outside the tensor was written/],
   [

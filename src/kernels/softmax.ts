@@ -4,7 +4,9 @@ import type { Random } from '../core/prng.ts';
 import type { Dispatch } from './device.ts';
 import type { Tensor } from './kernel.ts';
 import {
+  alignedFor,
   always,
+  kernelsOf,
   rowDispatchOf,
   rowKernels,
   rowVariantNamed,
@@ -12,6 +14,7 @@ import {
   rowVariants,
   tellingVariants,
   trialRows,
+  widthsInFours,
 } from './row-variants.ts';
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
 import { at, dot } from './truth.ts';
@@ -24,7 +27,7 @@ const backward = rowKernels({
   numbers: ['rows', 'width'],
 });
 
-export const softmaxKernels = [...forward.values(), ...backward.values()];
+export const softmaxKernels = [...kernelsOf(forward), ...kernelsOf(backward)];
 
 /** Forward and gradient; the trial times the forward pass. */
 export const softmaxFamily: Family = {
@@ -57,7 +60,7 @@ export function softmaxDispatch(of: {
 }): Dispatch {
   const { input, output, rows, width, choices } = of;
   const variant = rowVariantOf(softmaxFamily, width, choices);
-  return rowDispatchOf(forward, variant, { input, output }, { rows, width }, rows);
+  return rowDispatchOf(forward, variant, { input, output }, { rows, width }, { rows, width });
 }
 
 /** inputGradient = output * (outputGradient - sum(output * outputGradient)) of each row; all [rows, width]. */
@@ -72,7 +75,13 @@ export function softmaxGradientDispatch(of: {
 }): Dispatch {
   const { output, outputGradient, inputGradient, rows, width, choices } = of;
   const tensors = { output, output_gradient: outputGradient, input_gradient: inputGradient };
-  return rowDispatchOf(backward, rowVariantOf(softmaxFamily, width, choices), tensors, { rows, width }, rows);
+  return rowDispatchOf(
+    backward,
+    rowVariantOf(softmaxFamily, width, choices),
+    tensors,
+    { rows, width },
+    { rows, width },
+  );
 }
 
 export function softmaxTruth(input: Float64Array, width: number): Float64Array {
@@ -106,8 +115,9 @@ export const softmaxTolerance: Tolerance = {
 function forwardCase(variant: string, input: Float32Array, width: number, expected: Float64Array): KernelCase {
   const rows = input.length / width;
   return {
-    kernel: forward.get(variant)?.name ?? 'softmax',
+    kernel: 'softmax',
     variant: rowVariantNamed(variant),
+    ...alignedFor(width),
     title: `${variant}, rows ${rows}, width ${width}`,
     tensors: { input, output: new Float32Array(input.length) },
     dispatches: (of) => [
@@ -121,8 +131,9 @@ function forwardCase(variant: string, input: Float32Array, width: number, expect
 function gradientCase(variant: string, output: Float32Array, outputGradient: Float32Array, width: number): KernelCase {
   const rows = output.length / width;
   return {
-    kernel: backward.get(variant)?.name ?? 'softmax_gradient',
+    kernel: 'softmax_gradient',
     variant: rowVariantNamed(variant),
+    ...alignedFor(width),
     title: `${variant}, rows ${rows}, width ${width}`,
     tensors: { output, outputGradient, inputGradient: new Float32Array(output.length) },
     dispatches: (of) => [
@@ -143,7 +154,7 @@ function gradientCase(variant: string, output: Float32Array, outputGradient: Flo
 export function softmaxCases(random: Random): KernelCase[] {
   return rowVariants.flatMap(({ name }) => {
     const more = name === 'group-32' ? [{ rows: 1, width: 1 }] : [];
-    const sizes = [...more, { rows: 65, width: 3 }, { rows: 9, width: 315 }];
+    const sizes = [...more, { rows: 65, width: 3 }, { rows: 9, width: 315 }, ...widthsInFours(name)];
     return sizes.flatMap(({ rows, width }) => {
       const input = normals(random, rows * width, 3);
       const output = softmaxTruth(toF64(input), width);
