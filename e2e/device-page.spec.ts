@@ -4,28 +4,16 @@
  * a page whose device is made wrong on purpose.
  */
 
-import { fileURLToPath } from 'node:url';
 import { expect, test, type Browser, type Page } from 'playwright/test';
-import { createServer, type ViteDevServer } from 'vite';
 import { launch } from './support/browser.ts';
+import { serveSources, type ServedSources } from './support/sources.ts';
 
-let server: ViteDevServer;
+let server: ServedSources;
 let browser: Browser;
 
 /** The site from its sources; `alter` changes a file on its way. */
-async function serve(name: string, alter: (file: string, text: string) => string): Promise<ViteDevServer> {
-  const made = await createServer({
-    root: fileURLToPath(new URL('..', import.meta.url)),
-    configFile: false,
-    logLevel: 'error',
-    cacheDir: `.tabswarm/test/vite-${name}`,
-    plugins: [{ name: 'alter', transform: (code, file) => alter(file, code) }],
-    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
-    optimizeDeps: { noDiscovery: true },
-  });
-  await made.listen();
-  return made;
-}
+const serve = (name: string, alter: (file: string, text: string) => string): Promise<ServedSources> =>
+  serveSources(name, { plugins: [{ name: 'alter', transform: (code, file) => alter(file, code) }] });
 
 test.beforeAll(async () => {
   server = await serve('device', (file, text) => tuningFor(4_000, file, text));
@@ -41,7 +29,7 @@ test.afterAll(async () => {
 const tuningFor = (ms: number, file: string, text: string): string =>
   file.includes('/kernels/inspection.ts') ? text.replace(/tuningMsMax = [\de_]+/, `tuningMsMax = ${ms}`) : text;
 
-const addressOf = (one: ViteDevServer): string => `${one.resolvedUrls?.local[0]}#/device`;
+const addressOf = (one: ServedSources): string => `${one.url}#/device`;
 const address = (): string => addressOf(server);
 const widthBeyond = (page: Page): Promise<number> =>
   page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -4,33 +4,24 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test, type Browser, type CDPSession, type Page } from 'playwright/test';
-import { createServer, type ViteDevServer } from 'vite';
 import type { JobSketch } from './pages/compute.ts';
 import { launch } from './support/browser.ts';
+import { serveSources, type ServedSources } from './support/sources.ts';
 
 const jobs = 1000;
 /** Jobs before the first look: caches of shaders and staging buffers are full by then. */
 const warmUp = 400;
 
-let server: ViteDevServer;
+let server: ServedSources;
 let browser: Browser;
 let page: Page;
 
 test.beforeAll(async () => {
-  server = await createServer({
-    root: fileURLToPath(new URL('..', import.meta.url)),
-    configFile: false,
-    logLevel: 'error',
-    cacheDir: '.tabswarm/test/vite-endurance',
-    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
-    optimizeDeps: { noDiscovery: true },
-  });
-  await server.listen();
+  server = await serveSources('endurance');
   browser = await launch();
   page = await browser.newPage();
-  await page.goto(`${server.resolvedUrls?.local[0] ?? ''}e2e/pages/compute.html`);
+  await page.goto(server.page('compute'));
   await page.waitForFunction(() => 'computePage' in window);
   await page.evaluate(() => window.computePage.open());
 });

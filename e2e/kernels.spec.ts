@@ -3,32 +3,22 @@
  * around them. What a browser could do wrong is done on purpose, and must be noticed.
  */
 
-import { fileURLToPath } from 'node:url';
 import { expect, test, type Browser, type Page } from 'playwright/test';
-import { createServer, type ViteDevServer } from 'vite';
 import { miscompiles } from './pages/miscompiles.ts';
 import { launch } from './support/browser.ts';
+import { serveSources, type ServedSources } from './support/sources.ts';
 
 const seeds = [1, 2];
 
-let server: ViteDevServer;
+let server: ServedSources;
 let browser: Browser;
 let page: Page;
 
 test.beforeAll(async () => {
-  server = await createServer({
-    root: fileURLToPath(new URL('..', import.meta.url)),
-    configFile: false,
-    logLevel: 'error',
-    cacheDir: '.tabswarm/test/vite-kernels',
-    // A file that changes, or a dependency found late, would reload the page in the middle of a story.
-    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
-    optimizeDeps: { noDiscovery: true },
-  });
-  await server.listen();
+  server = await serveSources('kernels');
   browser = await launch();
   page = await browser.newPage();
-  await page.goto(`${server.resolvedUrls?.local[0]}e2e/pages/kernels.html`);
+  await page.goto(server.page('kernels'));
   await page.waitForFunction(() => 'kernelsUnderTest' in window);
 });
 

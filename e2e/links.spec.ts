@@ -5,9 +5,7 @@
 
 import { createServer as createHttpServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { expect, test, type Browser, type Page } from 'playwright/test';
-import { createServer, type ViteDevServer } from 'vite';
 import { systemClock } from '../src/adapters/clock/system-clock.ts';
 import { ed25519 } from '../src/adapters/crypto/ed25519.ts';
 import { createIdentity, verifySignature } from '../src/adapters/crypto/identity.ts';
@@ -25,10 +23,9 @@ import { createSocketListener, type SocketListener } from '../src/node/net/socke
 import { attachUpgrades } from '../src/node/net/upgrades.ts';
 import type { PartnerWord } from './pages/links.ts';
 import { launch } from './support/browser.ts';
+import { serveSources, type ServedSources } from './support/sources.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-
-let vite: ViteDevServer;
+let pages: ServedSources;
 let browser: Browser;
 let openPage: () => Promise<Page>;
 let near: Page;
@@ -70,21 +67,12 @@ test.beforeAll(async () => {
   nodeListener.onLink((link) => atNode(link));
   sockets.onLink((link) => atNode(link));
 
-  vite = await createServer({
-    root,
-    configFile: false,
-    logLevel: 'error',
-    cacheDir: '.tabswarm/test/vite-links',
-    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
-    optimizeDeps: { noDiscovery: true, include: ['peerjs'] },
-  });
-  await vite.listen();
-  const site = vite.resolvedUrls?.local[0] ?? '';
+  pages = await serveSources('links', { optimizeDeps: { include: ['peerjs'] } });
   browser = await launch();
   openPage = async () => {
     const page = await (await browser.newContext()).newPage();
     page.on('pageerror', (error) => console.error(`page: ${error.message}`));
-    await page.goto(`${site}e2e/pages/links.html`);
+    await page.goto(pages.page('links'));
     await page.waitForFunction(() => 'links' in window);
     return page;
   };
@@ -101,7 +89,7 @@ test.beforeAll(async () => {
 
 test.afterAll(async () => {
   await browser?.close();
-  await vite?.close();
+  await pages?.close();
   await nodeListener?.close();
   await sockets?.close();
   await closeSignalling?.();

@@ -4,9 +4,7 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test, type Browser, type Page } from 'playwright/test';
-import { createServer, type ViteDevServer } from 'vite';
 import { fromBase64, toBase64, utf8, viewBytes } from '../src/core/bytes.ts';
 import { present } from '../src/core/assert.ts';
 import { expectInput } from '../src/core/result.ts';
@@ -16,26 +14,18 @@ import { decodeLlama2c } from '../src/models/llama2c.ts';
 import { decodeLlama2cTokenizer } from '../src/models/llama2c-tokenizer.ts';
 import { artifactOf, easyPlan } from './pages/model-plans.ts';
 import { launch } from './support/browser.ts';
+import { serveSources, type ServedSources } from './support/sources.ts';
 
 const stories = '../shared/data/stories260K';
-let server: ViteDevServer;
+let server: ServedSources;
 let browser: Browser;
 let page: Page;
 
 test.beforeAll(async () => {
-  server = await createServer({
-    root: fileURLToPath(new URL('..', import.meta.url)),
-    configFile: false,
-    logLevel: 'error',
-    cacheDir: '.tabswarm/test/vite-model',
-    // A file that changes, or a dependency found late, would reload the page in the middle of a story.
-    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
-    optimizeDeps: { noDiscovery: true },
-  });
-  await server.listen();
+  server = await serveSources('model');
   browser = await launch();
   page = await browser.newPage();
-  await page.goto(`${server.resolvedUrls?.local[0]}e2e/pages/model.html`);
+  await page.goto(server.page('model'));
   await page.waitForFunction(() => 'modelUnderTest' in window);
 });
 

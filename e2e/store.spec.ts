@@ -3,26 +3,16 @@
  * its appends, and the account key that the tabs of a profile share.
  */
 
-import { fileURLToPath } from 'node:url';
 import { expect, test, type Browser, type BrowserContext, type Page } from 'playwright/test';
-import { createServer, type ViteDevServer } from 'vite';
 import { launch } from './support/browser.ts';
+import { serveSources, type ServedSources } from './support/sources.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-let server: ViteDevServer;
+let server: ServedSources;
 let browser: Browser;
 let context: BrowserContext;
 
 test.beforeAll(async () => {
-  server = await createServer({
-    root,
-    configFile: false,
-    logLevel: 'error',
-    cacheDir: '.tabswarm/test/vite-store',
-    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
-    optimizeDeps: { noDiscovery: true },
-  });
-  await server.listen();
+  server = await serveSources('store');
   browser = await launch();
 });
 
@@ -39,7 +29,7 @@ test.afterEach(() => context.close());
 async function open(on: BrowserContext = context): Promise<Page> {
   const page = await on.newPage();
   page.on('pageerror', (error) => console.error(`page: ${error.message}`));
-  await page.goto(`${server.resolvedUrls?.local[0] ?? ''}e2e/pages/store.html`);
+  await page.goto(server.page('store'));
   await page.waitForFunction(() => 'storePage' in window);
   return page;
 }

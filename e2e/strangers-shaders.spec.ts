@@ -4,28 +4,18 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test, type Browser, type Page } from 'playwright/test';
-import { createServer, type ViteDevServer } from 'vite';
 import type { CorpusOptions } from './support/corpus.ts';
 import { launch } from './support/browser.ts';
 import { launchFirefox } from './support/firefox.ts';
+import { serveSources, type ServedSources } from './support/sources.ts';
 import type { JobSketch } from './pages/compute.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-let server: ViteDevServer;
+let server: ServedSources;
 let browser: Browser;
 
 test.beforeAll(async () => {
-  server = await createServer({
-    root,
-    configFile: false,
-    logLevel: 'error',
-    cacheDir: '.tabswarm/test/vite-strangers',
-    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
-    optimizeDeps: { noDiscovery: true },
-  });
-  await server.listen();
+  server = await serveSources('strangers');
   browser = await launch();
 });
 
@@ -37,7 +27,7 @@ test.afterAll(async () => {
 async function open(name: 'corpus' | 'compute'): Promise<Page> {
   const page = await browser.newPage();
   page.on('pageerror', (error) => console.error(`page: ${error.message}`));
-  await page.goto(`${server.resolvedUrls?.local[0] ?? ''}e2e/pages/${name}.html`);
+  await page.goto(server.page(name));
   await page.waitForFunction((wanted) => `${wanted}Page` in window, name);
   return page;
 }
@@ -169,7 +159,7 @@ test('Firefox gives the bytes of the originals too, and says after how many roun
   test.setTimeout(300_000);
   if ('why' in firefox) return;
   try {
-    const page = await firefox.page(`${server.resolvedUrls?.local[0] ?? ''}e2e/pages/corpus.html`);
+    const page = await firefox.page(server.page('corpus'));
     await page.waitForFunction(() => 'corpusPage' in window);
     const device = await page.evaluate(() => window.corpusPage.open());
     console.log(
@@ -197,7 +187,7 @@ test('where Firefox ends loops without an error, a unit that needs more fails by
   test.skip(why !== '', why);
   if ('why' in firefox) return;
   try {
-    const compute = await firefox.page(`${server.resolvedUrls?.local[0] ?? ''}e2e/pages/compute.html`);
+    const compute = await firefox.page(server.page('compute'));
     await compute.waitForFunction(() => 'computePage' in window);
     const { loopIterationsMax } = await compute.evaluate(() => window.computePage.open());
     test.skip(loopIterationsMax === undefined, 'this driver ends no loops');

@@ -35,6 +35,8 @@ export interface ComputeUsage {
   readonly bytes: number;
   /** GPU time since the worker's device was opened. */
   readonly busyMs: number;
+  /** Devices that were opened so far: more than one where some were lost. */
+  readonly devices: number;
 }
 
 /** The worker's side. */

@@ -209,7 +209,7 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     async usage() {
       const opened = keeper.current();
       const { buffers, bytes } = opened?.device.usage() ?? { buffers: 0, bytes: 0 };
-      return { openPrograms: jobs.size, buffers, bytes, busyMs: opened?.busyMs() ?? 0 };
+      return { openPrograms: jobs.size, buffers, bytes, busyMs: opened?.busyMs() ?? 0, devices: keeper.openings() };
     },
   };
 }

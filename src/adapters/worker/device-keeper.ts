@@ -19,6 +19,8 @@ export interface DeviceKeeper<Device extends KeptDevice> {
   /** The device, opened now if there is none. */
   ready(): Promise<Device>;
   current(): Device | undefined;
+  /** How many devices were opened so far: more than one where some were lost. */
+  openings(): number;
   setDuty(fraction: number): void;
   /** A unit was finished: losses from now on are the first ones again. */
   finished(): void;
@@ -52,6 +54,7 @@ export function createDeviceKeeper<Device extends KeptDevice>(
   let workScale = 1;
   let toldScale = 1;
   let lossesInARow = 0;
+  let openings = 0;
 
   const drop = (device: Device): void => {
     if (opened !== device) return;
@@ -71,6 +74,7 @@ export function createDeviceKeeper<Device extends KeptDevice>(
       const device = await open(workScale);
       device.setDuty(duty);
       opened = device;
+      openings++;
       void device.lost.then(() => drop(device));
       if (workScale !== toldScale) {
         toldScale = workScale;
@@ -79,6 +83,7 @@ export function createDeviceKeeper<Device extends KeptDevice>(
       return device;
     },
     current: () => opened,
+    openings: () => openings,
     setDuty(fraction) {
       duty = fraction;
       opened?.setDuty(fraction);
