@@ -112,13 +112,19 @@ export const softmaxTolerance: Tolerance = {
     'exp may be (3 + 2 |x|) units off in the last place for x down to about -20, and up to 65,536 of them are summed',
 };
 
-function forwardCase(variant: string, input: Float32Array, width: number, expected: Float64Array): KernelCase {
+function forwardCase(
+  variant: string,
+  input: Float32Array,
+  width: number,
+  expected: Float64Array,
+  remark = '',
+): KernelCase {
   const rows = input.length / width;
   return {
     kernel: 'softmax',
     variant: rowVariantNamed(variant),
     ...alignedFor(width),
-    title: `${variant}, rows ${rows}, width ${width}`,
+    title: `${variant}, rows ${rows}, width ${width}${remark}`,
     tensors: { input, output: new Float32Array(input.length) },
     dispatches: (of) => [
       softmaxDispatch({ input: of('input'), output: of('output'), rows, width, choices: always(variant) }),
@@ -126,6 +132,15 @@ function forwardCase(variant: string, input: Float32Array, width: number, expect
     expected: { output: expected },
     tolerance: softmaxTolerance,
   };
+}
+
+/** Minus infinity where a mask would put it, and numbers whose sum overflows: neither makes a row NaN. */
+function maskedCase(variant: string, random: Random): KernelCase {
+  const width = 316;
+  const input = normals(random, 2 * width, 3);
+  input.fill(-Infinity, 100, width);
+  input.fill(3e38, width + 5, width + 9);
+  return forwardCase(variant, input, width, softmaxTruth(toF64(input), width), ', minus infinity and large numbers');
 }
 
 function gradientCase(variant: string, output: Float32Array, outputGradient: Float32Array, width: number): KernelCase {
@@ -152,7 +167,7 @@ function gradientCase(variant: string, output: Float32Array, outputGradient: Flo
 }
 
 export function softmaxCases(random: Random): KernelCase[] {
-  return rowVariants.flatMap(({ name }) => {
+  const cases = rowVariants.flatMap(({ name }) => {
     const more = name === 'group-32' ? [{ rows: 1, width: 1 }] : [];
     const sizes = [...more, { rows: 65, width: 3 }, { rows: 9, width: 315 }, ...widthsInFours(name)];
     return sizes.flatMap(({ rows, width }) => {
@@ -163,4 +178,5 @@ export function softmaxCases(random: Random): KernelCase[] {
       return [found, gradientCase(name, Float32Array.from(output), normals(random, rows * width), width)];
     });
   });
+  return [...cases, ...rowVariants.map(({ name }) => maskedCase(name, random))];
 }
