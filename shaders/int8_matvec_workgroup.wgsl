@@ -1,9 +1,7 @@
-// A workgroup makes four columns of one row: neighbouring invocations read neighbouring words, and their sums meet in a
-// tree of shared memory.
+// A workgroup makes four columns of one row: neighbouring invocations read neighbouring words, and their sums meet in
+// shared memory.
 
 override workgroup_size: u32 = 64;
-
-var<workgroup> shares: array<vec4f, workgroup_size>;
 
 // This invocation's share: every workgroup_size-th word, scaled at once.
 fn share(row: u32, columns: vec4u, lane: u32) -> vec4f {
@@ -32,14 +30,8 @@ fn main(
     return;
   }
   let columns = vec4u(index % quarter * 4u) + vec4u(0u, 1u, 2u, 3u);
-  shares[lane] = share(row, columns, lane);
-  for (var half = workgroup_size / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) {
-      shares[lane] += shares[lane + half];
-    }
-  }
+  let sums = workgroup_sum(share(row, columns, lane), lane);
   if (lane == 0u) {
-    store(row, columns, shares[0]);
+    store(row, columns, sums);
   }
 }

@@ -1,8 +1,6 @@
-// A workgroup makes a pair of columns of one row. Its sums meet in the workgroup's memory, in a tree of fixed shape.
+// A workgroup makes a pair of columns of one row. Its sums meet in shared memory.
 
 const workgroup_size = 64u;
-
-var<workgroup> sums: array<vec3f, workgroup_size>;
 
 @compute @workgroup_size(workgroup_size)
 fn main(
@@ -16,14 +14,8 @@ fn main(
     return;
   }
   let first = index % row_pairs();
-  sums[lane] = share(row, first, lane, workgroup_size);
-  for (var gap = workgroup_size / 2u; gap > 0u; gap /= 2u) {
-    workgroupBarrier();
-    if (lane < gap) {
-      sums[lane] += sums[lane + gap];
-    }
-  }
+  let sums = workgroup_sum(vec4f(share(row, first, lane, workgroup_size), 0.0), lane);
   if (lane == 0u) {
-    store_pair(row, first, sums[0].x, sums[0].y, sums[0].z);
+    store_pair(row, first, sums.x, sums.y, sums.z);
   }
 }

@@ -14,8 +14,8 @@ fn main(
   let index = group.y * groups.x + group.x;
   let quarter = (args.columns + 3u) / 4u;
   let row = index / quarter;
-  let first_column = index % quarter * 4u;
-  let sum = subgroupAdd(share(min(row, args.rows - 1u), first_column, lane));
+  let columns = vec4u(index % quarter * 4u) + vec4u(0u, 1u, 2u, 3u);
+  let sum = subgroupAdd(share(min(row, args.rows - 1u), columns, lane));
   if (subgroup_lane == 0u) {
     shares[lane / subgroup_size] = sum;
   }
@@ -23,9 +23,9 @@ fn main(
   if (row >= args.rows || lane >= 4u) {
     return;
   }
-  var total_of_lane = 0.0;
+  var sum_of_column = 0.0;
   for (var own = 0u; own < (workgroup_size + subgroup_size - 1u) / subgroup_size; own++) {
-    total_of_lane += shares[own][lane];
+    sum_of_column += shares[own][lane];
   }
-  store(row, first_column + lane, total_of_lane);
+  store(row, columns[lane], sum_of_column);
 }

@@ -1,6 +1,4 @@
-// The invocations' sums meet in a tree of shared memory, whose shape the workgroup's size alone decides.
-
-var<workgroup> shares: array<vec4f, workgroup_size>;
+// The invocations' sums meet in shared memory.
 
 @compute @workgroup_size(workgroup_size)
 fn main(
@@ -11,19 +9,12 @@ fn main(
   let index = group.y * groups.x + group.x;
   let quarter = (args.columns + 3u) / 4u;
   let row = index / quarter;
-  let first_column = index % quarter * 4u;
   if (row >= args.rows) {
     return;
   }
-  shares[lane] = share(row, first_column, lane);
-  for (var half = workgroup_size / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) {
-      shares[lane] += shares[lane + half];
-    }
-  }
-  workgroupBarrier();
-  if (lane < 4u) {
-    store(row, first_column + lane, shares[0][lane]);
+  let columns = vec4u(index % quarter * 4u) + vec4u(0u, 1u, 2u, 3u);
+  let sums = workgroup_sum(share(row, columns, lane), lane);
+  if (lane == 0u) {
+    store_four(row, columns, sums);
   }
 }

@@ -28,23 +28,6 @@ fn inputs_at(place: u32) -> Inputs {
   );
 }
 
-// Bytes of a word as signed numbers.
-fn bytes(word: u32) -> vec4f {
-  return vec4f(bitcast<vec4i>(vec4u(word) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));
-}
-
-// A nibble in place in the mantissa of 2^23 is 2^23 + 16^n nibble: no conversion, which GPUs do at a quarter of the rate.
-// The XOR makes -8 .. 7 count from 0, and what is taken off afterwards turns that back; every step is exact.
-fn low_nibbles(word: u32) -> vec4f {
-  let low = vec4u(word & 0xfu, word & 0xf00u, (word >> 16u) & 0xfu, (word >> 16u) & 0xf00u);
-  let marked = bitcast<vec4f>(low ^ vec4u(0x4b000008u, 0x4b000800u, 0x4b000008u, 0x4b000800u));
-  return fma(marked, vec4f(1.0, 0.00390625, 1.0, 0.00390625), vec4f(-8388616.0, -32776.0, -8388616.0, -32776.0));
-}
-
-fn high_nibbles(word: u32) -> vec4f {
-  return low_nibbles(word >> 4u);
-}
-
 // Sums plus the quants of four words, bytes of which belong to four inputs in a row.
 fn add_bytes(words: vec4u, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f, sums: vec4f) -> vec4f {
   let half = fma(bytes(words.y), x1, fma(bytes(words.x), x0, sums));
@@ -71,9 +54,9 @@ fn total(sums: vec4f) -> f32 {
 }
 
 // Of four columns of a row: every workgroup_size-th block.
-fn share(row: u32, first_column: u32, lane: u32) -> vec4f {
+fn share(row: u32, columns: vec4u, lane: u32) -> vec4f {
   // Beyond the edge, the last column is read again and not stored.
-  let start = min(vec4u(first_column) + vec4u(0u, 1u, 2u, 3u), vec4u(args.columns - 1u)) * args.blocks;
+  let start = min(columns, vec4u(args.columns - 1u)) * args.blocks;
   let input_start = args.input_offset / 4u + row * args.blocks * 8u;
   var sums0 = vec4f();
   var sums1 = vec4f();

@@ -48,10 +48,16 @@ interface Form {
 const packedDot = ['packed_4x8_integer_dot_product'];
 /** How words are multiplied, whole numbers either way. */
 type Words = 'int8_shifts' | 'int8_dot';
-const kernelOf = (shader: string, words: Words, entryPoint = 'main', size = 64): Int8Kernel =>
+const kernelOf = (
+  shader: string,
+  words: Words,
+  entryPoint = 'main',
+  size = 64,
+  more: readonly string[] = [],
+): Int8Kernel =>
   defineKernel({
     shader,
-    parts: [words, 'int8_product'],
+    parts: [words, 'int8_product', ...more],
     entryPoint,
     tensors,
     numbers,
@@ -77,7 +83,7 @@ const matmulForms: readonly Form[] = [
 
 const workgroupForm = (size: number): Form => ({
   variant: { name: `packed-workgroup-${size}`, features: packedDot },
-  kernel: kernelOf('int8_matvec_workgroup', 'int8_dot', 'main', size),
+  kernel: kernelOf('int8_matvec_workgroup', 'int8_dot', 'main', size, ['workgroup_sum']),
   rows: 1,
   columns: 4,
   grouped: true,

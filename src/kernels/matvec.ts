@@ -41,6 +41,7 @@ function kernelOf(shader: Shader, width: Width, weights: WeightStorage, gated: b
       width === 'ones' ? 'matvec_ones' : `matvec_${isHalf ? 'half_' : ''}${width}`,
       'matvec_product',
       ...(usesShare ? ['matvec_share'] : []),
+      ...(shader === 'matvec_shared' ? ['workgroup_sum'] : []),
     ],
     numbers,
     constants: { gated: gated ? 1 : 0, ...(width === 'ones' && { half_weights: isHalf ? 1 : 0 }) },

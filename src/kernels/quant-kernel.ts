@@ -37,7 +37,7 @@ type QuantKernel = Kernel<'input' | 'quants' | 'scales' | 'bias' | 'output', (ty
 export type QuantKernels = Readonly<Record<QuantFormat, QuantKernel>>;
 
 /** Parts of shaders that read single words, at any offset, and unpack them by shifts. */
-export const quantOnes = ['quant_ones', 'quant_product', 'quant_shifts'] as const;
+export const quantOnes = ['quant_ones', 'quant_product', 'quant_bytes', 'quant_nibbles_shifted'] as const;
 
 /** Parts of shaders that read four words at once: see `readsFours`. */
 export const quantFours = ['quant_fours', 'quant_product'] as const;

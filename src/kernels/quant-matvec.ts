@@ -41,12 +41,14 @@ const plain: Form = {
   grid: ({ rows, columns }) => elementGrid(Math.ceil(columns / 4) * rows),
 };
 
+const shareParts = [...quantFours, 'quant_bytes', 'quant_nibbles_marked', 'quant_matvec_share'];
+
 /** A workgroup makes four columns of a row. */
 const grouped = (kind: 'workgroup' | 'subgroup', size: number): Form => ({
   variant: { name: `${kind}-${size}`, features: kind === 'subgroup' ? ['subgroups'] : [] },
   kernel: quantKernels(
     `quant_matvec_${kind}`,
-    [...(kind === 'subgroup' ? ['subgroups'] : []), ...quantFours, 'quant_matvec_share'],
+    kind === 'subgroup' ? ['subgroups', ...shareParts] : [...shareParts, 'workgroup_sum'],
     { workgroup_size: size },
   ),
   takes: readsFours,
