@@ -65,11 +65,15 @@ const tileRows = 32;
 
 const variants: readonly Variant[] = [
   { name: 'plain', features: [] },
-  // What cannot be read by four elements runs plain under this name.
-  { name: 'quad', features: ['subgroups'] },
-  // Heads above 128 dimensions run plain under this name too. Adapters with small workgroups (SwiftShader, old phones) gain
+  { name: 'quad', features: ['subgroups'], serves: (bucket) => sizesOf(bucket)['odd'] === undefined },
+  // Adapters with small workgroups (SwiftShader, old phones) gain
   // nothing from tiles, and compile them for seconds.
-  { name: 'tile', features: [], suits: ({ workgroupInvocationsMax }) => workgroupInvocationsMax > 256 },
+  {
+    name: 'tile',
+    features: [],
+    suits: ({ workgroupInvocationsMax }) => workgroupInvocationsMax > 256,
+    serves: (bucket) => (sizesOf(bucket)['head'] ?? 0) <= tiles.length * chunkSize,
+  },
 ];
 const variantNamed = (name: string): Variant =>
   present(
@@ -103,12 +107,13 @@ const [quadRows, quadTile, quadInvocations] = [16, 32, 16];
 /** The kernels of this variant for heads of this size, and the grid that covers this many rows of each of these heads. */
 function kernelsFor(family: Family, of: AttentionSizes & { readonly choices?: Choices }, wide: readonly Tensor[]) {
   const { sequences, tokens, headSize, choices = safeChoices } = of;
-  const variant = choices.variantOf(family, bucketOf({ tokens, head: headSize }));
+  const isFours = isWide(of, wide);
+  const variant = choices.variantOf(family, bucketOf({ tokens, head: headSize, ...(isFours ? {} : { odd: 1 }) }));
   const tiled = tiles[Math.ceil(headSize / chunkSize) - 1];
   if (variant === 'tile' && tiled !== undefined) {
     return { kernels: tiled, rowsGrid: (heads: number) => rowGrid(sequences * heads * Math.ceil(tokens / tileRows)) };
   }
-  if (variant === 'quad' && isWide(of, wide)) {
+  if (variant === 'quad' && isFours) {
     const quads = Math.ceil(tokens / quadRows) * Math.ceil(headSize / quadTile);
     return { kernels: quad, rowsGrid: (heads: number) => gridOf(4 * sequences * heads * quads, quadInvocations) };
   }
@@ -179,7 +184,8 @@ const pairsOf = ({ sequences, tokens, heads }: AttentionSizes): number =>
   (sequences * heads * tokens * (tokens + 1)) / 2;
 
 const trialSizes = (bucket: string): AttentionSizes => {
-  const { tokens = 64, head: headSize = 32 } = sizesOf(bucket);
+  const { tokens = 64, head = 32, odd } = sizesOf(bucket);
+  const headSize = odd === undefined ? head : Math.max(1, head - 1);
   // Its truth on a CPU stays near a tenth of a second.
   return { sequences: 1, tokens: Math.min(tokens, 256), heads: 4, kvHeads: 2, headSize };
 };

@@ -18,6 +18,8 @@ const period = 31;
 /** More rows and columns tell nothing new about a variant, and more steps only take longer. */
 const linesMax = 1024;
 const innerMax = 256;
+/** Where there are so many rows and columns, half the steps tell as much: slow adapters have 1.5 s for all variants. */
+const [manyPlaces, innerOfMany] = [2 ** 18, 128];
 
 interface TrialProblem extends MatmulSizes {
   readonly form: MatmulForm;
@@ -28,21 +30,28 @@ interface TrialProblem extends MatmulSizes {
   readonly choices: Choices;
 }
 
-/** A bucket reads `NT,rows:512,columns:512,inner:512`, or `NT-f16,...` where the right operand is stored in halves. */
+/**
+ * A bucket reads `NT,rows:512,columns:512,inner:512`, `NT-f16,...` where the right operand is stored in halves, `NN-odd,...`
+ * where operands cannot be read by four elements.
+ */
 export function matmulTrial(
   variants: readonly Variant[],
   dispatch: (problem: TrialProblem) => Dispatch,
   bucket: string,
   random: Random,
 ): FamilyTrial {
-  const [form = 'NT', storage = 'f32'] = bucket.slice(0, bucket.indexOf(',')).split('-');
+  const [form = 'NT', ...marks] = bucket.slice(0, bucket.indexOf(',')).split('-');
   const wanted = sizesOf(bucket);
+  const sizeOf = (name: string, sizeMax: number): number => {
+    const size = Math.min(wanted[name] ?? 1, sizeMax);
+    return marks.includes('odd') ? Math.max(1, size - 1) : size;
+  };
   const problem = {
     form: form === 'NN' || form === 'TN' ? form : 'NT',
-    weights: storage === 'f16' ? 'f16' : 'f32',
-    rows: Math.min(wanted['rows'] ?? 1, linesMax),
-    columns: Math.min(wanted['columns'] ?? 1, linesMax),
-    inner: Math.min(wanted['inner'] ?? 1, innerMax),
+    weights: marks.includes('f16') ? 'f16' : 'f32',
+    rows: sizeOf('rows', linesMax),
+    columns: sizeOf('columns', linesMax),
+    inner: sizeOf('inner', (wanted['rows'] ?? 1) * (wanted['columns'] ?? 1) >= manyPlaces ? innerOfMany : innerMax),
   } as const;
   const { rows, columns, inner } = problem;
   const lines = normals(random, period * inner);

@@ -145,8 +145,13 @@ const sizesAndEpilogue = (of: MatmulOptions) => ({
 });
 const activations: readonly Activation[] = ['none', 'gelu', 'silu', 'relu'];
 
-const matmulBucket = ({ form, weights = 'f32', rows, columns, inner }: MatmulOptions): string =>
-  `${form}${weights === 'f16' ? '-f16' : ''},${bucketOf({ rows, columns, inner })}`;
+/** `-odd` where the operands cannot be read by four elements. */
+const matmulBucket = (of: MatmulOptions): string => {
+  const { form, weights = 'f32', rows, columns, inner } = of;
+  const odd = isWide(waysOf(of), of) ? '' : '-odd';
+  return `${form}${weights === 'f16' ? '-f16' : ''}${odd},${bucketOf({ rows, columns, inner })}`;
+};
+const isWideBucket = (bucket: string): boolean => !bucket.includes('-odd,');
 
 /** How the tiled shader reads the operands: by four elements where they lie so, see `left_way` and `right_way` there. */
 function waysOf({ form, left, right, rows, columns, inner, weights = 'f32' }: MatmulOptions): Ways {
@@ -220,13 +225,21 @@ const largeTileBytes = 16 * (132 + 132) * 4;
 
 export const matmulVariants: readonly Variant[] = [
   { name: 'plain', features: [] },
-  { name: 'quad-16x8', features: ['subgroups'] },
-  { name: 'quad-32x8', features: ['subgroups'] },
+  { name: 'quad-16x8', features: ['subgroups'], serves: isWideBucket },
+  {
+    name: 'quad-32x8',
+    features: ['subgroups'],
+    serves: isWideBucket,
+    follows: 'quad-16x8',
+    // llvmpipe, which has larger workgroups, compiles it for many seconds and gains nothing from it.
+    suits: ({ workgroupInvocationsMax }) => workgroupInvocationsMax <= 256,
+  },
   { name: 'tile-64x64', features: [] },
-  { name: 'tile-128x64', features: [] },
+  { name: 'tile-128x64', features: [], follows: 'tile-64x64' },
   {
     name: 'tile-128x128',
     features: [],
+    follows: 'tile-64x64',
     suits: ({ workgroupBytesMax, workgroupInvocationsMax }) =>
       workgroupBytesMax >= largeTileBytes && workgroupInvocationsMax >= 256,
   },

@@ -22,6 +22,10 @@ export interface Variant {
   readonly features: readonly string[];
   /** Whether the device's limits suffice; left out where the defaults of WebGPU do. */
   readonly suits?: (limits: DeviceLimits) => boolean;
+  /** Whether problems of this bucket have such a variant; where not, what runs under its name is the safe one. Left out where all have. */
+  readonly serves?: (bucket: string) => boolean;
+  /** A variant that needs the same of a device: where that one is far behind, the tuner does not even compile this one. */
+  readonly follows?: string;
 }
 
 export interface Family {
@@ -57,9 +61,11 @@ export const safeChoices: Choices = { variantOf: (family) => safeVariant(family)
 export const safeVariant = (family: Family): Variant =>
   present(family.variants[0], `family ${family.name} has no variants`);
 
-/** Variants that this device can run, the safe one first. */
-export const variantsFor = (family: Family, traits: DeviceTraits): readonly Variant[] =>
-  family.variants.filter((variant) => canRun(variant, traits));
+/** Variants that this device can run for problems of the bucket, or for any; the safe one first. */
+export const variantsFor = (family: Family, traits: DeviceTraits, bucket?: string): readonly Variant[] =>
+  family.variants.filter(
+    (variant) => canRun(variant, traits) && (bucket === undefined || (variant.serves?.(bucket) ?? true)),
+  );
 
 export const canRun = ({ features, suits }: Variant, traits: DeviceTraits): boolean =>
   features.every((feature) => traits.features.has(feature)) && (suits?.(traits.limits) ?? true);

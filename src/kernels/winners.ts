@@ -71,7 +71,7 @@ export function believedWinner(
   const family = families.find(({ name }) => name === winner.family);
   if (family === undefined) return undefined;
   const sameVariants = winner.variants.join() === family.variants.map(({ name }) => name).join();
-  const canRunHere = variantsFor(family, traits).some(({ name }) => name === winner.variant);
+  const canRunHere = variantsFor(family, traits, winner.bucket).some(({ name }) => name === winner.variant);
   const isTimed = winner.timed.some(({ variant }) => variant === winner.variant);
   const sameShaders = winner.shaders.length > 0 && winner.shaders.every((one) => shaders.has(one));
   return sameVariants && canRunHere && isTimed && sameShaders ? winner : undefined;

@@ -60,7 +60,7 @@ async function race(
   const trial = family.trial(bucket, createRandom(1));
   const runners = new Map<string, { readonly trial: Trial; readonly firstMs: number; readonly samples: number[] }>();
   try {
-    for (const { name } of variantsFor(family, timed.device)) {
+    for (const { name } of variantsFor(family, timed.device, bucket)) {
       const kernelCase = trial.caseOf(name);
       if ((await selfTest(timed.device, { cases: [kernelCase] })).failed > 0) continue;
       const opened = await openTrial(timed, kernelCase);

@@ -9,7 +9,7 @@ import { present } from '../../core/assert.ts';
 import { copyBytes } from '../../core/bytes.ts';
 import { DeviceError, type Device, type DeviceBuffer } from '../../kernels/device.ts';
 import { normals, toF64 } from '../../kernels/test-case.ts';
-import { safeChoices, type Family } from '../../kernels/variants.ts';
+import { safeChoices, type Family, type Variant } from '../../kernels/variants.ts';
 import { shaderDigest, type WinnerStore } from '../../kernels/winners.ts';
 import { createMemoryWinners } from '../store/memory-winners.ts';
 import { createTuner, fastestOf } from './tuner.ts';
@@ -168,6 +168,37 @@ describe('choosing', () => {
     ];
     expect(fastestOf(timed(0.98), 'plain')).toBe('plain');
     expect(fastestOf(timed(0.9), 'plain')).toBe('wide');
+  });
+});
+
+describe('leaving out', () => {
+  const withOdd = (odd: Partial<Variant>): Family => ({
+    ...double,
+    variants: double.variants.map((variant) => (variant.name === 'odd' ? { ...variant, ...odd } : variant)),
+  });
+  const tunedRuns = async (paper: Paper, family: Family, bucket: string): Promise<readonly string[]> => {
+    const { device, runs, busyMs } = paperDevice(paper);
+    const parts = { store: createMemoryWinners(), adapterKey: 'one', shaders };
+    const tuner = await createTuner({ device, busyMs, families: [family], ...parts });
+    expect(await tuner.tune(family, bucket)).toBeDefined();
+    // What was left out is settled: nobody wishes for it again.
+    tuner.variantOf(family, bucket);
+    expect(await tuner.tuneNext(1)).toBe(false);
+    return runs;
+  };
+
+  test('a variant that does not serve the bucket is not tried there, and is elsewhere', async () => {
+    const family = withOdd({ serves: (bucket) => bucket !== 'count:16' });
+    expect(await tunedRuns({ costs }, family, 'count:16')).not.toContain('odd');
+    expect(await tunedRuns({ costs }, family, 'count:32')).toContain('odd');
+  });
+
+  test('a variant that follows one far behind is not even compiled, and one that follows a good one is timed', async () => {
+    const family = withOdd({ follows: 'half' });
+    const features = ['shader-f16'];
+    expect(await tunedRuns({ costs: { ...costs, half: 50 }, features }, family, 'count:16')).not.toContain('odd');
+    expect(await tunedRuns({ costs: { ...costs, half: 3 }, features }, family, 'count:16')).toContain('odd');
+    expect(await tunedRuns({ costs }, family, 'count:16')).toContain('odd');
   });
 });
 

@@ -80,7 +80,7 @@ export async function createTuner(parts: TunerParts): Promise<Tuner> {
   const isOpen = ({ family, bucket }: Wish): boolean => {
     const key = winnerKey({ family: family.name, bucket });
     const tried = winners.get(key)?.tried ?? [];
-    const known = variantsFor(family, device);
+    const known = variantsFor(family, device, bucket);
     return !given.has(key) && known.length > 1 && known.some(({ name }) => !tried.includes(name));
   };
   /** The next step of the current wish, or of the oldest; the milliseconds it took, or undefined without wishes. */
@@ -178,15 +178,20 @@ async function* tuneBucket(
   const safe = safeVariant(family).name;
   const wrong: { variant: string; problem: string }[] = [...(earlier?.dropped ?? [])];
   const tried = new Set(earlier?.tried);
+  const looked = new Set<string>();
   const shaders = new Set<string>(earlier?.shaders);
   let candidates: Candidate[] = [];
   /** Of one run of the safe variant, once that is known to be right. */
   let safeMs: number | undefined;
   try {
-    for (const variant of inOrder(variantsFor(family, device), safe, earlier)) {
+    const variants = variantsFor(family, device, bucket);
+    const leaders = new Map(variants.map(({ name, follows }) => [name, follows]));
+    for (const variant of inOrder(variants, safe, earlier)) {
       // What was right is compared with the safe variant in any case, be it by one run.
       if (allowedMs() <= 0 && !(variant === safe && candidates.length > 0)) continue;
       tried.add(variant);
+      looked.add(variant);
+      if (variant !== earlier?.variant && isHopeless(leaders.get(variant), candidates, looked)) continue;
       const before = timed.busyMs();
       const kernelCase = trial.caseOf(variant);
       const problem = await problemOf(timed, kernelCase);
@@ -197,7 +202,7 @@ async function* tuneBucket(
       } else if (checkMs <= hopelessCheckMs(candidates)) {
         const opened = await openTrial(timed, kernelCase);
         for (const { pipeline } of opened.dispatches) shaders.add(shaderDigest(pipeline.wgsl));
-        candidates.push({ variant, trial: opened, samples: [await opened.run(1)] });
+        candidates.push({ variant, trial: opened, samples: [await firstSample(opened, candidates)] });
       }
       if (variant === safe && problem === undefined) safeMs = candidates.at(-1)?.variant === safe ? 0 : checkMs;
       // A driver may compile at the first run; only what the kernel itself takes counts.
@@ -259,6 +264,24 @@ const rotated = <T>(all: readonly T[], by: number): T[] => [
 /** A check that took longer than this, compiling and reading back included, was of a variant that cannot win. */
 const hopelessCheckMs = (candidates: readonly Candidate[]): number =>
   100 + 2 * hopeless * Math.min(...candidates.map(firstOf));
+
+/** Whether the variant that another follows was looked at in this session, and was wrong or far behind. */
+function isHopeless(
+  leader: string | undefined,
+  candidates: readonly Candidate[],
+  looked: ReadonlySet<string>,
+): boolean {
+  if (leader === undefined || !looked.has(leader)) return false;
+  const led = candidates.find(({ variant }) => variant === leader);
+  return firstOf(led) > hopeless * Math.min(...candidates.map(firstOf));
+}
+
+/** Milliseconds of a run; of the better of two where the first alone would end the race, as other work may have disturbed it. */
+async function firstSample(trial: Trial, others: readonly Candidate[]): Promise<number> {
+  const first = await trial.run(1);
+  const bound = hopeless * Math.min(...others.map(firstOf));
+  return first > bound && first <= hopeless * bound ? Math.min(first, await trial.run(1)) : first;
+}
 
 const firstOf = (one: Candidate | undefined): number => one?.samples[0] ?? Infinity;
 
