@@ -65,23 +65,17 @@ fn shape_of(start: u32, elements: u32, mine: RowLane) -> vec2f {
   return vec2f(shift + means.x, select(bitcast<f32>(args.width | 0x7fc00000u), found_scale, finite));
 }
 
-// What every row's four elements, `lanes` apart, are multiplied by or moved by.
+// What every row's two elements, `lanes` apart, are multiplied by or moved by.
 struct Parameters {
   a: Element,
   b: Element,
-  c: Element,
-  d: Element,
 }
 
 fn write(place: u32, output_place: u32, lanes: u32, shape: vec2f, weights: Parameters, biases: Parameters) {
   let a = input[place];
   let b = input[place + lanes];
-  let c = input[place + 2u * lanes];
-  let d = input[place + 3u * lanes];
   output[output_place] = weights.a * ((a - shape.x) * shape.y) + biases.a;
   output[output_place + lanes] = weights.b * ((b - shape.x) * shape.y) + biases.b;
-  output[output_place + 2u * lanes] = weights.c * ((c - shape.x) * shape.y) + biases.c;
-  output[output_place + 3u * lanes] = weights.d * ((d - shape.x) * shape.y) + biases.d;
 }
 
 fn write_one(place: u32, output_place: u32, shape: vec2f, own_weight: Element, own_bias: Element) {
@@ -105,42 +99,27 @@ fn main(invocation: Invocation) {
   let lanes = mine.lanes;
   let elements = args.width / element_size;
   let start = args.input_offset / element_size + row * elements;
-  // Rows are named one by one: an array that a loop walks would cost some devices more than reading the weight again.
-  let shape_0 = shape_of(start, elements, mine);
-  var shape_1 = vec2f();
-  var shape_2 = vec2f();
-  var shape_3 = vec2f();
-  if (count > 1u) {
-    shape_1 = shape_of(start + elements, elements, mine);
-  }
-  if (count > 2u) {
-    shape_2 = shape_of(start + 2u * elements, elements, mine);
-  }
-  if (count > 3u) {
-    shape_3 = shape_of(start + 3u * elements, elements, mine);
+  var shapes: array<vec2f, 4>;
+  for (var each = 0u; each < count; each++) {
+    shapes[each] = shape_of(start + each * elements, elements, mine);
   }
   if (!mine.is_real) {
     return;
   }
+  // Named one by one: an array that a loop walks would cost some devices more than reading the weight again.
+  let shape_0 = shapes[0];
+  let shape_1 = shapes[1];
+  let shape_2 = shapes[2];
+  let shape_3 = shapes[3];
   let output_start = args.output_offset / element_size + row * elements;
   let weight_start = args.weight_offset / element_size;
   let bias_start = args.bias_offset / element_size;
   var column = lane;
-  for (; column + 3u * lanes < elements; column += 4u * lanes) {
+  for (; column + lanes < elements; column += 2u * lanes) {
     let from_weight = weight_start + column;
-    let weights = Parameters(
-      weight[from_weight],
-      weight[from_weight + lanes],
-      weight[from_weight + 2u * lanes],
-      weight[from_weight + 3u * lanes],
-    );
+    let weights = Parameters(weight[from_weight], weight[from_weight + lanes]);
     let from_bias = bias_start + column;
-    let biases = Parameters(
-      bias[from_bias],
-      bias[from_bias + lanes],
-      bias[from_bias + 2u * lanes],
-      bias[from_bias + 3u * lanes],
-    );
+    let biases = Parameters(bias[from_bias], bias[from_bias + lanes]);
     let place = start + column;
     let to = output_start + column;
     write(place, to, lanes, shape_0, weights, biases);

@@ -47,23 +47,17 @@ fn scale_of(start: u32, elements: u32, mine: RowLane) -> f32 {
   return select(bitcast<f32>(args.width | 0x7fc00000u), found_scale, finite);
 }
 
-// What every row's four elements, `lanes` apart, are multiplied by.
+// What every row's two elements, `lanes` apart, are multiplied by.
 struct Parameters {
   a: Element,
   b: Element,
-  c: Element,
-  d: Element,
 }
 
 fn write(place: u32, output_place: u32, lanes: u32, scale: f32, weights: Parameters) {
   let a = input[place];
   let b = input[place + lanes];
-  let c = input[place + 2u * lanes];
-  let d = input[place + 3u * lanes];
   output[output_place] = weights.a * (a * scale);
   output[output_place + lanes] = weights.b * (b * scale);
-  output[output_place + 2u * lanes] = weights.c * (c * scale);
-  output[output_place + 3u * lanes] = weights.d * (d * scale);
 }
 
 fn write_one(place: u32, output_place: u32, scale: f32, own_weight: Element) {
@@ -82,34 +76,24 @@ fn main(invocation: Invocation) {
   let lanes = mine.lanes;
   let elements = args.width / element_size;
   let start = args.input_offset / element_size + row * elements;
-  // Rows are named one by one: an array that a loop walks would cost some devices more than reading the weight again.
-  let scale_0 = scale_of(start, elements, mine);
-  var scale_1 = 0.0;
-  var scale_2 = 0.0;
-  var scale_3 = 0.0;
-  if (count > 1u) {
-    scale_1 = scale_of(start + elements, elements, mine);
-  }
-  if (count > 2u) {
-    scale_2 = scale_of(start + 2u * elements, elements, mine);
-  }
-  if (count > 3u) {
-    scale_3 = scale_of(start + 3u * elements, elements, mine);
+  var scales: array<f32, 4>;
+  for (var each = 0u; each < count; each++) {
+    scales[each] = scale_of(start + each * elements, elements, mine);
   }
   if (!mine.is_real) {
     return;
   }
+  // Named one by one: an array that a loop walks would cost some devices more than reading the weight again.
+  let scale_0 = scales[0];
+  let scale_1 = scales[1];
+  let scale_2 = scales[2];
+  let scale_3 = scales[3];
   let output_start = args.output_offset / element_size + row * elements;
   let weight_start = args.weight_offset / element_size;
   var column = lane;
-  for (; column + 3u * lanes < elements; column += 4u * lanes) {
+  for (; column + lanes < elements; column += 2u * lanes) {
     let from_weight = weight_start + column;
-    let weights = Parameters(
-      weight[from_weight],
-      weight[from_weight + lanes],
-      weight[from_weight + 2u * lanes],
-      weight[from_weight + 3u * lanes],
-    );
+    let weights = Parameters(weight[from_weight], weight[from_weight + lanes]);
     let place = start + column;
     let to = output_start + column;
     write(place, to, lanes, scale_0, weights);
