@@ -290,6 +290,29 @@ describe('time', () => {
     expect(picks).toEqual(['plain', 'wide', 'half', 'half']);
   });
 
+  test('that a variant lost to a disturbance in its first sample is given again', async () => {
+    // Its check, its first sample, and from then on what it really takes.
+    const disturbed = [2, 9];
+    const wide = (): number => disturbed.shift() ?? 2;
+    const own = await world({
+      costs: {
+        plain: 4,
+        odd: 3,
+        half: 1,
+        get wide() {
+          return wide();
+        },
+      },
+    });
+    own.tuner.variantOf(double, 'count:16');
+    await tuneAll(own);
+    expect(own.tuner.variantOf(double, 'count:16')).toBe('wide');
+    const slow = await world({ costs: { ...costs, wide: 9 } });
+    slow.tuner.variantOf(double, 'count:16');
+    await tuneAll(slow);
+    expect(slow.tuner.variantOf(double, 'count:16')).toBe('odd');
+  });
+
   test('comes in slices: a call ends soon after its budget, and the next goes on', async () => {
     const own = await world({ costs });
     own.tuner.variantOf(double, 'count:16');

@@ -202,7 +202,9 @@ async function* tuneBucket(
       } else if (checkMs <= hopelessCheckMs(candidates)) {
         const opened = await openTrial(timed, kernelCase);
         for (const { pipeline } of opened.dispatches) shaders.add(shaderDigest(pipeline.wgsl));
-        candidates.push({ variant, trial: opened, samples: [await firstSample(opened, candidates)] });
+        const candidate = { variant, trial: opened, samples: [await opened.run(1)] };
+        candidates.push(candidate);
+        await sampleAgain(candidate, candidates);
       }
       if (variant === safe && problem === undefined) safeMs = candidates.at(-1)?.variant === safe ? 0 : checkMs;
       // A driver may compile at the first run; only what the kernel itself takes counts.
@@ -212,6 +214,7 @@ async function* tuneBucket(
     }
     // Without a safe variant to stand on nothing here can be trusted; the self-test says so too.
     if (safeMs === undefined || candidates.length === 0) return undefined;
+    for (const one of candidates) yield await sampleAgain(one, candidates);
     const fastest = Math.min(...candidates.map(firstOf));
     safeMs ||= firstOf(candidates.find(({ variant }) => variant === safe));
     candidates = closeExcept(candidates, (one) => firstOf(one) <= hopeless * fastest);
@@ -276,11 +279,16 @@ function isHopeless(
   return firstOf(led) > hopeless * Math.min(...candidates.map(firstOf));
 }
 
-/** Milliseconds of a run; of the better of two where the first alone would end the race, as other work may have disturbed it. */
-async function firstSample(trial: Trial, others: readonly Candidate[]): Promise<number> {
-  const first = await trial.run(1);
-  const bound = hopeless * Math.min(...others.map(firstOf));
-  return first > bound && first <= hopeless * bound ? Math.min(first, await trial.run(1)) : first;
+/**
+ * A first sample that would end a candidate's race by little is taken again, and the better one counts: other work on the
+ * machine may have disturbed it. Gives the milliseconds that this took.
+ */
+async function sampleAgain(one: Candidate, candidates: readonly Candidate[]): Promise<number> {
+  const bound = hopeless * Math.min(...candidates.map(firstOf));
+  if (firstOf(one) <= bound || firstOf(one) > 2 * hopeless * bound) return 0;
+  const again = await one.trial.run(1);
+  one.samples[0] = Math.min(firstOf(one), again);
+  return again;
 }
 
 const firstOf = (one: Candidate | undefined): number => one?.samples[0] ?? Infinity;
