@@ -1,1 +1,3 @@
+// The first part of shaders that use subgroups, as `enable` comes before everything else.
+
 enable subgroups;

@@ -1,3 +1,5 @@
+// Sums of a workgroup in shared memory, four at once. The shader declares `workgroup_size`.
+
 var<workgroup> shares: array<vec4f, workgroup_size>;
 
 // The sum over the workgroup, a power of two in size, in a tree whose shape that size alone decides. Invocation 0 has it.
