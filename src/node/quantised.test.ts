@@ -10,6 +10,7 @@ import { createRandom } from '../core/prng.ts';
 import type { Device, Dispatch } from '../kernels/device.ts';
 import { int8MatmulCases, int8MatvecDispatch, int8MatvecFamily } from '../kernels/int8-matmul.ts';
 import type { Tensor } from '../kernels/kernel.ts';
+import { matvecDispatch, matvecFamily } from '../kernels/matvec.ts';
 import { anyWeights } from '../kernels/quant-cases.ts';
 import { q4MatvecFamily, q8MatvecFamily, quantMatvecCases, quantMatvecDispatch } from '../kernels/quant-matvec.ts';
 import { quantiseInt8 } from '../kernels/quantise-int8-truth.ts';
@@ -99,6 +100,19 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('on a device', () => {
       });
     });
     expect(bySeries).toEqual([]);
+    const floats = normals(random, columns * innerInBlocks);
+    const byFloats = await rowsDiffer([matvecFamily], (_, variant, rows, output) =>
+      matvecDispatch({
+        input: tensor(repeated(rowInBlocks, rows)),
+        weight: tensor(floats),
+        output,
+        rows,
+        columns,
+        inner: innerInBlocks,
+        choices: { variantOf: () => variant },
+      }),
+    );
+    expect(byFloats).toEqual([]);
     const weight = quantiseInt8(normals(random, columns * inner), { rows: columns, inner, block: 64 });
     const byInt8 = await rowsDiffer([int8MatvecFamily], (_, variant, rows, output) => {
       const input = quantiseInt8(repeated(row, rows), { rows, inner, block: 64 });
