@@ -313,6 +313,18 @@ describe('time', () => {
     expect(slow.tuner.variantOf(double, 'count:16')).toBe('odd');
   });
 
+  test('goes to those who are close: others race three turns, and two who are close race seven', async () => {
+    const runsOf = async (ms: Record<string, number>): Promise<readonly number[]> => {
+      const own = await world({ costs: ms });
+      own.tuner.variantOf(double, 'count:16');
+      await tuneAll(own);
+      return ['plain', 'wide', 'odd'].map((name) => own.runs.filter((run) => run === name).length);
+    };
+    // A check, a first sample, and the turns.
+    expect(await runsOf({ plain: 14, wide: 8, odd: 9 })).toEqual([5, 9, 9]);
+    expect(await runsOf({ plain: 14, wide: 8, odd: 15 })).toEqual([5, 5, 5]);
+  });
+
   test('comes in slices: a call ends soon after its budget, and the next goes on', async () => {
     const own = await world({ costs });
     own.tuner.variantOf(double, 'count:16');

@@ -17,6 +17,8 @@ import { safeVariant, variantsFor, type Choices, type Family, type Variant } fro
 export const familyMsMax = 1_500;
 /** Timed turns of every candidate, as far as there is time. */
 const turns = 7;
+/** After so many turns only those race on whose median is at most so much above the best one. */
+const [turnsOfAll, close] = [3, 1.3];
 /** A sample shorter than this would time the submit rather than the kernel. */
 const sampleMsMin = 4;
 const timesMax = 64;
@@ -223,7 +225,9 @@ async function* tuneBucket(
     for (let turn = 0; turn < turns && turnMs <= allowedMs(); turn++) {
       // The first samples warmed up; they only count where there is time for no others.
       if (turn === 0) for (const { samples } of candidates) samples.length = 0;
-      for (const one of rotated(candidates, turn)) {
+      const racing = turn < turnsOfAll ? candidates : candidates.filter((one) => isClose(one, candidates));
+      if (racing.length === 1 && candidates.length > 1) break;
+      for (const one of rotated(racing, turn)) {
         const took = await one.trial.run(times);
         one.samples.push(took / times);
         yield took;
@@ -257,6 +261,9 @@ function inOrder(variants: readonly Variant[], safe: string, earlier: Winner | u
   const winner = names.filter((name) => name === earlier?.variant);
   return [...new Set([...untried, ...winner, safe])];
 }
+
+const isClose = (one: Candidate, all: readonly Candidate[]): boolean =>
+  medianOf(one.samples) <= close * Math.min(...all.map(({ samples }) => medianOf(samples)));
 
 /** Nobody leads twice, so that what comes before a sample favours none. */
 const rotated = <T>(all: readonly T[], by: number): T[] => [
