@@ -57,20 +57,6 @@ fn finish_rows(row: u32, column0: u32, column1: u32, all: ptr<function, array<ma
   }
 }
 
-fn add_steps(sum: vec4f, row: vec4f, steps: mat4x4f) -> vec4f {
-  return fma(vec4f(row.w), steps[3], fma(vec4f(row.z), steps[2], fma(vec4f(row.y), steps[1], fma(vec4f(row.x), steps[0], sum))));
-}
-
-// Four rows of four columns, four steps further.
-fn add_block(sums: mat4x4f, rows: mat4x4f, steps: mat4x4f) -> mat4x4f {
-  return mat4x4f(
-    add_steps(sums[0], rows[0], steps),
-    add_steps(sums[1], rows[1], steps),
-    add_steps(sums[2], rows[2], steps),
-    add_steps(sums[3], rows[3], steps),
-  );
-}
-
 @compute @workgroup_size(workgroup_size)
 fn main(
   @builtin(global_invocation_id) global: vec3u,

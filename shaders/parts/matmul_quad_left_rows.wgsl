@@ -1,5 +1,3 @@
-enable subgroups;
-
 // Left as NN and NT have it: four steps of a row lie together. Each of four neighbours reads one row of a block for all four.
 
 @group(0) @binding(1) var<storage, read> left: array<vec4f>;
@@ -11,6 +9,5 @@ fn left_start(row: u32, lane: u32) -> u32 {
 
 // The block's four rows, each with four steps.
 fn left_block(start: u32, step: u32, lane: u32) -> mat4x4f {
-  let own = left[start + step / 4u];
-  return mat4x4f(quadBroadcast(own, 0u), quadBroadcast(own, 1u), quadBroadcast(own, 2u), quadBroadcast(own, 3u));
+  return of_quad(left[start + step / 4u]);
 }

@@ -191,7 +191,8 @@ const makeQuad = (weights: WeightStorage, parts: readonly string[], constants: R
 function quadKernel(form: MatmulForm, weights: WeightStorage, outputs: 'fours' | 'ones', height: number) {
   const left = form === 'TN' ? 'left_steps' : 'left_rows';
   const right = form === 'NT' ? (weights === 'f16' ? 'right_halves' : 'right_columns') : 'right_steps';
-  const parts = [...[left, right, `output_${outputs}`].map((part) => `matmul_quad_${part}`), 'matmul_activation'];
+  const own = [left, right, `output_${outputs}`].map((part) => `matmul_quad_${part}`);
+  const parts = ['quad_blocks', ...own, 'matmul_activation'];
   const key = `${parts.join()} ${height}`;
   const kernel = quadKernels.get(key) ?? makeQuad(weights, parts, { is_tall: height === 32 ? 1 : 0 });
   quadKernels.set(key, kernel);
