@@ -1,8 +1,8 @@
+// Blocks of four by four numbers for adapters on which loads cost most: four neighbours (a quad) load for one another.
+
 enable subgroups;
 // Loops may end at other times in other quads, and every neighbour of a quad takes part in what the quad shares.
 diagnostic(off, subgroup_uniformity);
-
-// Blocks of four by four numbers for adapters on which loads cost most: four neighbours (a quad) load for one another.
 
 // The vectors of the four neighbours.
 fn of_quad(own: vec4f) -> mat4x4f {
