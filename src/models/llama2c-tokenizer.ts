@@ -4,9 +4,9 @@
  * are pieces that merge greedily, the pair with the best score first, the leftmost among equals (SentencePiece BPE).
  */
 
-import { concat, fromUtf8, utf8 } from '../core/bytes.ts';
+import { fromUtf8, utf8 } from '../core/bytes.ts';
 import { ok, problem, type Result } from '../core/result.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import { createDecoding, requireWholeText, type Tokenizer } from './tokenizer.ts';
 
 const startToken = 1;
 const endToken = 2;
@@ -59,24 +59,23 @@ function createTokenizer(pieces: readonly Piece[]): Tokenizer {
     const id = ids.get(character);
     return id === undefined ? Array.from(utf8(character), (byte) => byte + firstByteToken) : [id];
   };
+  const encodeText = (text: string): number[] =>
+    // A space goes before the text, as words inside a text have one.
+    text === '' ? [] : merge([...` ${text}`].flatMap(idsOfCharacter), pieces, ids);
   return {
     vocabulary: pieces.length,
     start: startToken,
     stop: [startToken, endToken],
-    // A space goes before the text, as words inside a text have one.
-    encode: (text) => [startToken, ...(text === '' ? [] : merge([...` ${text}`].flatMap(idsOfCharacter), pieces, ids))],
-    decode: (tokens, previous) => {
-      const parts = tokens.map((token, index) => {
-        const piece = pieces[token]?.bytes ?? new Uint8Array();
-        const afterStart = (index === 0 ? previous : tokens[index - 1]) === startToken;
-        return token === startToken || token === endToken
-          ? new Uint8Array()
-          : afterStart && piece[0] === 0x20
-            ? piece.subarray(1)
-            : piece;
-      });
-      return new TextDecoder().decode(concat(...parts));
+    encode: (text, { addSpecial = true } = {}) => {
+      requireWholeText(text);
+      return [...(addSpecial ? [startToken] : []), ...encodeText(text)];
     },
+    ...createDecoding({
+      vocabulary: pieces.length,
+      bytesOf: (token) => pieces[token]?.bytes ?? new Uint8Array(),
+      isSpecial: (token) => token === startToken || token === endToken,
+      spaceBefore: { start: startToken },
+    }),
   };
 }
 

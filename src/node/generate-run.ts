@@ -77,7 +77,7 @@ export async function runGeneration(options: GenerateRunOptions): Promise<Genera
     promptTokens,
     samples: samples.map(({ tokens: ids, logprob, finish }) => ({
       tokens: ids,
-      text: tokenizer.decode(ids, promptTokens.at(-1)),
+      text: tokenizer.decode(ids, { previous: promptTokens.at(-1) }),
       logprob,
       finish,
     })),
@@ -109,7 +109,7 @@ export function encodePrompt({
     );
   }
   const asked = stop.map((text) => {
-    const ids = tokenizer.encode(text).filter((id) => id !== tokenizer.start);
+    const ids = tokenizer.encode(text, { addSpecial: false });
     const [only] = ids;
     if (only !== undefined && ids.length === 1) return only;
     throw new InputError(
