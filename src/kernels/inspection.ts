@@ -9,7 +9,7 @@ import { kernelCases } from './catalogue.ts';
 import { measureCeilings, type Ceilings } from './ceilings.ts';
 import type { DeviceLimits } from './device.ts';
 import { selfTest, type CaseReport, type SelfTestReport } from './self-test.ts';
-import { medianOf, openTrial, type TimedDevice } from './trial-run.ts';
+import { medianOf, sampleOf, openTrial, type TimedDevice } from './trial-run.ts';
 import { safeVariant, type Family } from './variants.ts';
 import type { DroppedVariant, Winner } from './winners.ts';
 
@@ -159,6 +159,9 @@ async function speedOf(
   return { ...of, isTuned: winner !== undefined, ms: measured.ms, perSecond, fraction: perSecond / ceiling };
 }
 
+/** A sample must last so many of the browser's grains. */
+const sampleGrains = 10;
+
 async function timeOnce(
   timed: TimedDevice,
   family: Family,
@@ -170,7 +173,7 @@ async function timeOnce(
   try {
     await trial.run(1);
     const samples: number[] = [];
-    for (let sample = 0; sample < 3; sample++) samples.push(await trial.run(1));
+    for (let sample = 0; sample < 3; sample++) samples.push(await sampleOf(trial, sampleGrains * (timed.grainMs ?? 0)));
     return { ms: medianOf(samples), work };
   } finally {
     trial.close();

@@ -13,6 +13,8 @@ import type { KernelCase } from './test-case.ts';
 export interface TimedDevice {
   readonly device: Device;
   readonly busyMs: () => number;
+  /** By how many milliseconds a time may be too long, as the browser sees late that work is done. Default 0. */
+  readonly grainMs?: number;
 }
 
 export interface Trial {
@@ -46,6 +48,16 @@ export async function openTrial(timed: TimedDevice, kernelCase: KernelCase): Pro
   } catch (error) {
     close();
     throw error;
+  }
+}
+
+const timesMax = 64;
+
+/** Milliseconds of one run, of as many in one go as last so long. */
+export async function sampleOf(trial: Trial, msMin: number): Promise<number> {
+  for (let times = 1; ; times *= 2) {
+    const ms = await trial.run(times);
+    if (ms >= msMin || times >= timesMax) return ms / times;
   }
 }
 

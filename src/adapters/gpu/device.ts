@@ -10,6 +10,7 @@ import type { DeviceDescription } from '../../protocol/messages.ts';
 import { textOf } from './errors.ts';
 import { createExecutor } from './executor.ts';
 import { probeLoopLimit } from './loop-probe.ts';
+import { askedGrainMs } from './prompt.ts';
 
 export interface OpenOptions {
   /** What all buffers together may hold. */
@@ -32,6 +33,8 @@ export interface OpenedDevice {
   setDuty(fraction: number): void;
   /** Milliseconds of GPU time used so far. */
   busyMs(): number;
+  /** As in `TimedDevice`. */
+  readonly grainMs: number;
   /** Resolves with the reason once the device is gone; open a new one then. */
   readonly lost: Promise<string>;
   isLost(): boolean;
@@ -88,12 +91,13 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
       throw new DeviceError(`the GPU adapter gave no device: ${textOf(error)}`);
     });
   const loopIterationsMax = await probeLoopLimit(gpuDevice);
+  const looksRarely = engineName() === 'firefox';
   const executor = createExecutor(gpuDevice, {
     clock: options.clock ?? systemClock,
     ...(loopIterationsMax === undefined ? {} : { loopIterationsMax }),
     memoryBytesMax: options.memoryBytesMax ?? memoryBytesGuess(gpuDevice.limits.maxBufferSize),
     languageFeatures,
-    looksRarely: engineName() === 'firefox',
+    looksRarely,
     ...(options.workScale === undefined ? {} : { workScale: options.workScale }),
   });
   const { vendor, architecture, description } = adapter.info;
@@ -110,6 +114,7 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
     },
     setDuty: executor.setDuty,
     busyMs: () => executor.pacer.busyMs,
+    grainMs: looksRarely ? askedGrainMs : 0,
     lost: executor.lost,
     isLost: executor.isLost,
     close: () => executor.close(),

@@ -9,6 +9,9 @@ import type { Clock } from '../../core/clock.ts';
 /** Browsers clamp repeated timers to 4 ms. */
 const askEveryMs = 4;
 
+/** By so much times may be too long where the browser must be asked: a timer, and a clock that shows whole milliseconds. */
+export const askedGrainMs = askEveryMs + 1;
+
 export interface Prompt {
   /** The promise itself; until it settles, the browser is asked to look. */
   during<T>(waited: Promise<T>): Promise<T>;

@@ -31,7 +31,7 @@ export interface TunedOptions extends OpenOptions {
 export async function openTunedDevice(gpu: GPU | undefined, options: TunedOptions): Promise<TunedDevice> {
   const { store, families = allFamilies, report = () => undefined } = options;
   const opened = await openDevice(gpu, options);
-  const timed = { device: opened.device, busyMs: opened.busyMs };
+  const timed = { device: opened.device, busyMs: opened.busyMs, grainMs: opened.grainMs };
   const browser = options.engine ?? browserOf(globalThis.navigator?.userAgent ?? '');
   const adapterKey = adapterKeyOf(opened.adapter, browser);
   const tuner = await createTuner({ ...timed, families, store, adapterKey, report });

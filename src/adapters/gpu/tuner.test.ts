@@ -59,9 +59,11 @@ interface Paper {
   readonly wrong?: Record<string, (x: number) => number>;
   readonly features?: readonly string[];
   readonly failing?: (variant: string) => Error | undefined;
+  /** The browser sees only at multiples of this that work is done. */
+  readonly grainMs?: number;
 }
 
-function paperDevice({ costs, wrong = {}, features = [], failing = () => undefined }: Paper) {
+function paperDevice({ costs, wrong = {}, features = [], failing = () => undefined, grainMs = 0 }: Paper) {
   const memory = new Map<DeviceBuffer, Uint8Array>();
   const runs: string[] = [];
   let busy = 0;
@@ -109,6 +111,7 @@ function paperDevice({ costs, wrong = {}, features = [], failing = () => undefin
     },
     flush: async () => {
       if (lost !== undefined) throw lost;
+      if (grainMs > 0) busy = Math.ceil(busy / grainMs) * grainMs;
     },
     read: async (buffer) => copyBytes(bytesOf(buffer)),
     free: (buffer) => void memory.delete(buffer),
@@ -159,6 +162,20 @@ describe('choosing', () => {
     const own = await world({ costs });
     expect(await own.tuner.tuneNext(1000)).toBe(false);
     expect(own.runs).toEqual([]);
+  });
+
+  test('runs each as often as it takes to see past a browser that looks rarely', async () => {
+    const rare = { costs: { plain: 1.6, wide: 0.9, odd: 4.4 }, grainMs: 5 };
+    const picked = async (told: number): Promise<string> => {
+      const { device, busyMs } = paperDevice(rare);
+      const parts = { families: [double], store: createMemoryWinners(), adapterKey: 'one', shaders };
+      const tuner = await createTuner({ device, busyMs, grainMs: told, ...parts });
+      await tuner.tune(double, 'count:16');
+      return tuner.variantOf(double, 'count:16');
+    };
+    expect(await picked(5)).toBe('wide');
+    // Who does not know of it sees every run take as long.
+    expect(await picked(0)).toBe('plain');
   });
 
   test('stays with the safe variant when leaving it gains next to nothing', () => {

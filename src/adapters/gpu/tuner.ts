@@ -10,7 +10,7 @@ import { shaderDigests, believedWinner, shaderDigest, winnerKey } from '../../ke
 import type { DroppedVariant, Winner, WinnerStore } from '../../kernels/winners.ts';
 import { selfTest } from '../../kernels/self-test.ts';
 import type { KernelCase } from '../../kernels/test-case.ts';
-import { medianOf, openTrial, type TimedDevice, type Trial } from '../../kernels/trial-run.ts';
+import { medianOf, openTrial, sampleOf, type TimedDevice, type Trial } from '../../kernels/trial-run.ts';
 import { safeVariant, variantsFor, type Choices, type Family, type Variant } from '../../kernels/variants.ts';
 
 /** GPU time that a family may cost in one session; what is not tuned by then keeps its safe variant until the next. */
@@ -19,8 +19,10 @@ export const familyMsMax = 1_500;
 const turns = 7;
 /** After so many turns only those race on whose median is at most so much above the best one. */
 const [turnsOfAll, close] = [3, 1.3];
-/** A sample shorter than this would time the submit rather than the kernel. */
-const sampleMsMin = 4;
+/** A sample shorter than this would time the submit rather than the kernel; and than so many grains, the browser's habits. */
+const [sampleMsMin, sampleGrainsMin] = [4, 10];
+/** A first sample is worth a comparison from so many grains on. */
+const firstGrainsMin = 2;
 const timesMax = 64;
 /** A candidate this much slower than the fastest in its first sample cannot win. */
 const hopeless = 2;
@@ -204,9 +206,9 @@ async function* tuneBucket(
       } else if (checkMs <= hopelessCheckMs(candidates)) {
         const opened = await openTrial(timed, kernelCase);
         for (const { pipeline } of opened.dispatches) shaders.add(shaderDigest(pipeline.wgsl));
-        const candidate = { variant, trial: opened, samples: [await opened.run(1)] };
+        const candidate = { variant, trial: opened, samples: [await firstSample(opened, timed)] };
         candidates.push(candidate);
-        await sampleAgain(candidate, candidates);
+        await sampleAgain(candidate, candidates, timed);
       }
       if (variant === safe && problem === undefined) safeMs = candidates.at(-1)?.variant === safe ? 0 : checkMs;
       // A driver may compile at the first run; only what the kernel itself takes counts.
@@ -216,11 +218,12 @@ async function* tuneBucket(
     }
     // Without a safe variant to stand on nothing here can be trusted; the self-test says so too.
     if (safeMs === undefined || candidates.length === 0) return undefined;
-    for (const one of candidates) yield await sampleAgain(one, candidates);
+    for (const one of candidates) yield await sampleAgain(one, candidates, timed);
     const fastest = Math.min(...candidates.map(firstOf));
     safeMs ||= firstOf(candidates.find(({ variant }) => variant === safe));
     candidates = closeExcept(candidates, (one) => firstOf(one) <= hopeless * fastest);
-    const times = Math.min(timesMax, Math.max(1, Math.ceil(sampleMsMin / Math.max(fastest, 0.01))));
+    const sampleMs = Math.max(sampleMsMin, sampleGrainsMin * (timed.grainMs ?? 0));
+    const times = Math.min(timesMax, Math.max(1, Math.ceil(sampleMs / Math.max(fastest, 0.01))));
     const turnMs = times * candidates.reduce((sum, one) => sum + firstOf(one), 0);
     for (let turn = 0; turn < turns && turnMs <= allowedMs(); turn++) {
       // The first samples warmed up; they only count where there is time for no others.
@@ -290,13 +293,16 @@ function isHopeless(
  * A first sample that would end a candidate's race by little is taken again, and the better one counts: other work on the
  * machine may have disturbed it. Gives the milliseconds that this took.
  */
-async function sampleAgain(one: Candidate, candidates: readonly Candidate[]): Promise<number> {
+async function sampleAgain(one: Candidate, candidates: readonly Candidate[], timed: TimedDevice): Promise<number> {
   const bound = hopeless * Math.min(...candidates.map(firstOf));
   if (firstOf(one) <= bound || firstOf(one) > 2 * hopeless * bound) return 0;
-  const again = await one.trial.run(1);
-  one.samples[0] = Math.min(firstOf(one), again);
-  return again;
+  const before = timed.busyMs();
+  one.samples[0] = Math.min(firstOf(one), await firstSample(one.trial, timed));
+  return timed.busyMs() - before;
 }
+
+const firstSample = (trial: Trial, { grainMs = 0 }: TimedDevice): Promise<number> =>
+  sampleOf(trial, firstGrainsMin * grainMs);
 
 const firstOf = (one: Candidate | undefined): number => one?.samples[0] ?? Infinity;
 
