@@ -17,7 +17,7 @@ const steps = [
 const shells = steps[0] ?? [];
 /** Layers that may touch a platform; below them time, chance, ids and I/O are arguments. */
 const platformed = ['assembly', 'adapters', ...shells];
-const adapters = ['browser', 'clock', 'crypto', 'gpu', 'net', 'store', 'worker'];
+const adapters = ['browser', 'clock', 'crypto', 'gpu', 'net', 'source', 'store', 'worker'];
 
 const platformPackages = 'comlink|peerjs|idb|lit|uplot|echarts|@electric-sql/pglite';
 const nodePackages = 'ws|webgpu|node-datachannel|peer|commander|cli-progress|selfsigned|sirv|playwright|pg';

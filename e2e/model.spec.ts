@@ -5,12 +5,14 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test, type Browser, type Page } from 'playwright/test';
+import { memorySource } from '../src/core/byte-source.ts';
 import { fromBase64, toBase64, utf8, viewBytes } from '../src/core/bytes.ts';
 import { present } from '../src/core/assert.ts';
 import { expectInput } from '../src/core/result.ts';
 import { decodeGeneration } from '../src/inference/generation-result.ts';
 import { decodeContribution } from '../src/learning/contribution.ts';
-import { decodeLlama2c } from '../src/models/llama2c.ts';
+import { openLlama2c } from '../src/models/weights/llama2c.ts';
+import { loadParameters } from '../src/models/weights/llama-weights.ts';
 import { decodeLlama2cTokenizer } from '../src/models/llama2c-tokenizer.ts';
 import { artifactOf, easyPlan } from './pages/model-plans.ts';
 import { launch } from './support/browser.ts';
@@ -93,9 +95,9 @@ test('logits have the same bits whatever number of sequences share the batch', a
 
 test('stories260K tells its 200 greedy tokens as llama2.c does', async () => {
   test.skip(!existsSync(stories), `${stories} is absent`);
-  const { config, parameters } = expectInput(
-    decodeLlama2c(readFileSync(`${stories}/stories260K.bin`), 'stories260K.bin'),
-  );
+  const source = memorySource('stories260K.bin', readFileSync(`${stories}/stories260K.bin`));
+  const { config, file } = expectInput(await openLlama2c(source));
+  const parameters = await loadParameters(config, file);
   const tokenizer = expectInput(
     decodeLlama2cTokenizer(readFileSync(`${stories}/tok512.bin`), config.vocabulary, 'tok512.bin'),
   );

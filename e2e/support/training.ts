@@ -6,12 +6,15 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'playwright/test';
+import { memorySource } from '../../src/core/byte-source.ts';
 import { viewBytes } from '../../src/core/bytes.ts';
 import { sha256 } from '../../src/core/hash.ts';
 import type { Digest } from '../../src/core/ids.ts';
 import { createRandom } from '../../src/core/prng.ts';
 import { expectInput } from '../../src/core/result.ts';
-import { decodeConfig, decodeLlama } from '../../src/models/llama-checkpoint.ts';
+import { decodeConfig } from '../../src/models/weights/llama-config.ts';
+import { loadParameters } from '../../src/models/weights/llama-weights.ts';
+import { openSafetensors } from '../../src/models/weights/safetensors.ts';
 import type { TrainJobInput } from '../../src/protocol/job-file.ts';
 import type { ModelConfig } from '../../src/protocol/manifest.ts';
 import type { RoundReport } from '../../src/protocol/messages.ts';
@@ -81,8 +84,8 @@ export interface Checkpoint {
 export async function readCheckpoint(out: string): Promise<Checkpoint> {
   const folder = join(out, 'checkpoint');
   const config = expectInput(decodeConfig(await readFile(join(folder, 'config.json'), 'utf8'), 'config.json'));
-  const weights = await readFile(join(folder, 'model.safetensors'));
-  const parameters = expectInput(decodeLlama(config, weights, 'model.safetensors'));
+  const weights = memorySource('model.safetensors', await readFile(join(folder, 'model.safetensors')));
+  const parameters = await loadParameters(config, expectInput(await openSafetensors(weights)));
   return { config, parameters, sha256: sha256(viewBytes(parameters)) };
 }
 

@@ -20,6 +20,9 @@ export const fail = <E>(error: E): { readonly ok: false; readonly error: E } => 
 export const problem = (kind: string, text: string): { readonly ok: false; readonly error: Problem } =>
   fail({ kind, text });
 
+/** A text that quotes strangers, as it may stand in one line. */
+export const oneLine = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 500);
+
 /** Bad usage or bad input from a person, thrown by shells and the SDK; the CLI turns it into one line and exit code 2. */
 export class InputError extends Error {
   override readonly name = 'InputError';

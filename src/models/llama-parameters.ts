@@ -2,7 +2,7 @@
  * The parameters of a Llama-shaped network as one flat f32 vector: the form in which they train, travel and lie on the
  * GPU. Names and shapes follow Meta's Llama and llama2.c (rotary pairs are neighbours); the classifier is the embedding.
  * Tensors follow each other without gaps: all matrices, those of the same input as neighbours, then all gains, which
- * weight decay leaves alone. Files are `llama-checkpoint.ts`, running is `llama.ts`.
+ * weight decay leaves alone. Files are `weights`, running is `llama.ts`.
  */
 
 import { present } from '../core/assert.ts';

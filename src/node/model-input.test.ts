@@ -7,8 +7,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { encodeConfig, encodeLlama } from '../models/llama-checkpoint.ts';
 import { initialParameters } from '../models/llama-parameters.ts';
+import { encodeLlama } from '../models/weights/encode-llama.ts';
+import { encodeConfig } from '../models/weights/llama-config.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
 import { runProgram } from './program.ts';
 
@@ -88,7 +89,7 @@ describe('a checkpoint', () => {
     [
       'whose weights are another network’s',
       { config: replaced('"hidden_size": 8', '"hidden_size": 16'), weights },
-      /model\.safetensors: tensor .* expected F32/,
+      /model\.safetensors: tensor .* expected \[/,
     ],
     ['whose weights are cut off', { config: configText, weights: weights.slice(0, -4) }, /model\.safetensors: cut off/],
     [

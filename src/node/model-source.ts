@@ -1,15 +1,26 @@
-/** Models that `generate` takes: a folder with `config.json` and `model.safetensors`, or a llama2.c `.bin` with its tokenizer. */
+/**
+ * Models that `generate` takes: a folder with `config.json` and safetensors in one file or several (a checkpoint of ours, a
+ * Hugging Face repository), a `.safetensors` with its `config.json` beside it, a `.gguf`, or a llama2.c `.bin`. Weights come
+ * out as one flat f32 vector; the file is read in pieces and closed again.
+ */
 
 import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { expectInput, InputError } from '../core/result.ts';
+import { basename, dirname, join } from 'node:path';
+import type { ByteSource } from '../core/byte-source.ts';
 import { viewBytes } from '../core/bytes.ts';
-import { decodeConfig, decodeLlama } from '../models/llama-checkpoint.ts';
-import { decodeLlama2c } from '../models/llama2c.ts';
+import { expectInput, InputError } from '../core/result.ts';
 import { decodeLlama2cTokenizer } from '../models/llama2c-tokenizer.ts';
 import { byteTokenizer, type Tokenizer } from '../models/tokenizer.ts';
+import { openGguf } from '../models/weights/gguf.ts';
+import { configOfGguf, decodeConfig } from '../models/weights/llama-config.ts';
+import { loadParameters } from '../models/weights/llama-weights.ts';
+import { openLlama2c } from '../models/weights/llama2c.ts';
+import { openSafetensors, openShardedSafetensors } from '../models/weights/safetensors.ts';
+import type { TensorFile } from '../models/weights/tensor-file.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
+import { openFileSource, type FileSource } from './file-source.ts';
 import { readInput } from './read-input.ts';
+import { readTextIfThere } from './system-error.ts';
 
 export interface ModelSource {
   readonly name: string;
@@ -19,30 +30,84 @@ export interface ModelSource {
   readonly tokenizer: Tokenizer;
 }
 
+interface OpenedModel {
+  readonly model: ModelConfig;
+  readonly file: TensorFile;
+}
+type OpenSource = (path: string) => Promise<ByteSource>;
+
+const weightsName = 'model.safetensors';
+const indexName = 'model.safetensors.index.json';
+
 export async function readModel(path: string, tokenizerPath: string | undefined): Promise<ModelSource> {
-  if (path.endsWith('.bin')) return readLlama2c(path, tokenizerPath);
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined) throw new InputError(`--model ${path}: no such folder or file`);
-  if (!found.isDirectory()) {
-    throw new InputError(`--model ${path}: not supported yet; give a checkpoint folder or a llama2.c .bin file`);
+  if (path.endsWith('.bin') && tokenizerPath === undefined) {
+    throw new InputError(`--model ${path}: a llama2.c model needs --tokenizer FILE`);
   }
-  const where = join(path, 'config.json');
-  const model = expectInput(decodeConfig((await readInput(where)).toString('utf8'), where));
-  const weightsPath = join(path, 'model.safetensors');
-  const vector = expectInput(decodeLlama(model, await readInput(weightsPath), weightsPath));
-  if (model.vocabulary !== byteTokenizer.vocabulary) {
-    throw new InputError(
-      `--model ${path}: a vocabulary of ${model.vocabulary} needs a tokenizer, which folders do not bring yet`,
-    );
+  const opened: FileSource[] = [];
+  const open: OpenSource = async (file) => {
+    const source = await openFileSource(file);
+    opened.push(source);
+    return source;
+  };
+  try {
+    const { model, file } = await openModel(path, open);
+    // Before weights are read, which may take long.
+    const tokenizer = await readTokenizer(path, model, tokenizerPath);
+    return { name: basename(path), model, weights: viewBytes(await loadParameters(model, file)), tokenizer };
+  } finally {
+    for (const source of opened) await source.close();
   }
-  return { name: basename(path), model, weights: viewBytes(vector), tokenizer: byteTokenizer };
 }
 
-async function readLlama2c(path: string, tokenizerPath: string | undefined): Promise<ModelSource> {
-  if (tokenizerPath === undefined) throw new InputError(`--model ${path}: a llama2.c model needs --tokenizer FILE`);
-  const { config, parameters } = expectInput(decodeLlama2c(await readInput(path), path));
-  const tokenizer = expectInput(
-    decodeLlama2cTokenizer(await readInput(tokenizerPath), config.vocabulary, tokenizerPath),
+async function openModel(path: string, open: OpenSource): Promise<OpenedModel> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) throw new InputError(`--model ${path}: no such folder or file`);
+  if (found.isDirectory()) return openFolder(path, open);
+  if (path.endsWith('.bin')) {
+    const { config, file } = expectInput(await openLlama2c(await open(path)));
+    return { model: config, file };
+  }
+  if (path.endsWith('.gguf')) {
+    const file = expectInput(await openGguf(await open(path)));
+    return { model: expectInput(configOfGguf(file)), file };
+  }
+  if (path.endsWith('.safetensors')) {
+    const model = await readConfig(dirname(path));
+    return { model, file: expectInput(await openSafetensors(await open(path))) };
+  }
+  throw new InputError(
+    `--model ${path}: not a kind of file that is read; give a folder with config.json, a .safetensors, a .gguf or a llama2.c .bin`,
   );
-  return { name: basename(path), model: config, weights: viewBytes(parameters), tokenizer };
+}
+
+async function openFolder(folder: string, open: OpenSource): Promise<OpenedModel> {
+  const model = await readConfig(folder);
+  const indexPath = join(folder, indexName);
+  const index = await readTextIfThere(indexPath);
+  if (index !== undefined) {
+    return {
+      model,
+      file: expectInput(await openShardedSafetensors(index, indexPath, (file) => open(join(folder, file)))),
+    };
+  }
+  return { model, file: expectInput(await openSafetensors(await open(join(folder, weightsName)))) };
+}
+
+async function readConfig(folder: string): Promise<ModelConfig> {
+  const where = join(folder, 'config.json');
+  return expectInput(decodeConfig((await readInput(where)).toString('utf8'), where));
+}
+
+async function readTokenizer(
+  path: string,
+  { vocabulary }: ModelConfig,
+  tokenizerPath: string | undefined,
+): Promise<Tokenizer> {
+  if (tokenizerPath !== undefined) {
+    return expectInput(decodeLlama2cTokenizer(await readInput(tokenizerPath), vocabulary, tokenizerPath));
+  }
+  if (vocabulary === byteTokenizer.vocabulary) return byteTokenizer;
+  throw new InputError(
+    `--model ${path}: a vocabulary of ${vocabulary} needs a tokenizer, which models do not bring yet; give --tokenizer FILE (llama2.c's)`,
+  );
 }

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDevice, type OpenedDevice } from '../adapters/gpu/device.ts';
+import { memorySource } from '../core/byte-source.ts';
 import { equalBytes, utf8, viewBytes, type Bytes } from '../core/bytes.ts';
 import { sha256 } from '../core/hash.ts';
 import { expectInput } from '../core/result.ts';
@@ -13,7 +14,8 @@ import { initialParameters } from '../models/llama-parameters.ts';
 import { MemoryError } from '../kernels/device.ts';
 import { createTrainStep } from '../models/llama-train-step.ts';
 import { logitsTruth } from '../models/llama-truth.ts';
-import { decodeLlama2c } from '../models/llama2c.ts';
+import { openLlama2c } from '../models/weights/llama2c.ts';
+import { loadParameters } from '../models/weights/llama-weights.ts';
 import { openNodeGpu } from '../node/open-gpu.ts';
 import type { GeneratePlan } from '../protocol/manifest.ts';
 import { countGpu, noCounts, type GpuCounts } from '../../e2e/pages/gpu-counters.ts';
@@ -215,7 +217,9 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')(
     });
 
     test.skipIf(!existsSync(stories))('stories260K tells its 200 greedy tokens as llama2.c does', async () => {
-      const { config, parameters } = expectInput(decodeLlama2c(readFileSync(stories), 'stories260K.bin'));
+      const source = memorySource('stories260K.bin', readFileSync(stories));
+      const { config, file } = expectInput(await openLlama2c(source));
+      const parameters = await loadParameters(config, file);
       const oracle = JSON.parse(readFileSync('../shared/data/oracle/stories260K_greedy.json', 'utf8')) as {
         runs: { prompt_tokens: number[]; tokens: number[] }[];
       };

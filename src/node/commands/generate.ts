@@ -34,8 +34,11 @@ export function register(program: Command, output: Output): void {
   program
     .command('generate')
     .description('generate text from a model; without --hub, in a tab of this machine')
-    .requiredOption('--model <path>', 'a checkpoint folder of tabswarm train, or a llama2.c .bin with --tokenizer')
-    .option('--tokenizer <file>', 'the tokenizer of a llama2.c model')
+    .requiredOption(
+      '--model <path>',
+      'a folder with config.json and safetensors, a .safetensors, a .gguf, or a llama2.c .bin',
+    )
+    .option('--tokenizer <file>', 'a tokenizer in the form of llama2.c')
     .option('--prompt <text>', 'what the text begins with', '')
     .option('--hub <url>', 'the hub whose tabs generate')
     .option('--local', 'in one tab that this command starts', false)
