@@ -1,11 +1,12 @@
 /** GPT-2's vocabulary from two forms against 46 texts and ids that llama.cpp publishes; skipped where the data is absent. */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { gguf } from '@huggingface/gguf';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { memorySource } from '../../core/byte-source.ts';
 import { createRandom, type Random } from '../../core/prng.ts';
 import { expectInput } from '../../core/result.ts';
 import type { Tokenizer } from '../tokenizer.ts';
+import { openGguf } from '../weights/gguf.ts';
 import { openGgufVocabulary } from './gguf-vocabulary.ts';
 import { openVocabularyAndMerges } from './hugging-face.ts';
 
@@ -21,12 +22,15 @@ const readCases = (): readonly { text: string; ids: readonly number[] }[] => {
   return texts.map((text, index) => ({ text, ids: (lines[index] ?? '').match(/\d+/g)?.map(Number) ?? [] }));
 };
 
+const readMetadata = async (): Promise<Readonly<Record<string, unknown>>> =>
+  expectInput(await openGguf(memorySource(file, readFileSync(file)))).metadata;
+
 async function readTokenizers(): Promise<Record<string, Tokenizer>> {
-  const { metadata } = await gguf(file, { allowLocalFile: true });
+  const metadata = await readMetadata();
   const vocabulary = readFileSync(`${folder}/tokenizer/gpt2-vocab.json`, 'utf8');
   const merges = readFileSync(`${folder}/tokenizer/gpt2-merges.txt`, 'utf8');
   return {
-    gguf: expectInput(openGgufVocabulary({ ...metadata }, { where: file, rows: 50257 })).tokenizer,
+    gguf: expectInput(openGgufVocabulary(metadata, { where: file, rows: 50257 })).tokenizer,
     pair: expectInput(openVocabularyAndMerges({ vocabulary, merges }, { where: 'gpt2', rows: 50257 })).tokenizer,
   };
 }
@@ -122,8 +126,8 @@ describe.skipIf(!existsSync(file))('GPT-2', () => {
   });
 
   test("a vocabulary that is not the embedding's is refused, one that it is padded to is not", async () => {
-    const { metadata } = await gguf(file, { allowLocalFile: true });
-    const open = (rows: number) => openGgufVocabulary({ ...metadata }, { where: 'gpt2.gguf', rows });
+    const metadata = await readMetadata();
+    const open = (rows: number) => openGgufVocabulary(metadata, { where: 'gpt2.gguf', rows });
     for (const rows of [50256, 60000, 512]) {
       const read = open(rows);
       expect(read.ok ? '' : read.error.text).toMatch(/^gpt2\.gguf: 50257 tokens, the model's embedding has \d+ rows/);
