@@ -1,7 +1,7 @@
 /**
  * Models that `generate` takes: a folder with `config.json` and safetensors in one file or several (a checkpoint of ours, a
  * Hugging Face repository), a `.safetensors` with its `config.json` beside it, a `.gguf`, or a llama2.c `.bin`. Weights come
- * out as one flat f32 vector; the file is read in pieces and closed again.
+ * out as one flat f32 vector; files are read in pieces and closed again. Its tokenizer is `model-tokenizer.ts`.
  */
 
 import { stat } from 'node:fs/promises';
@@ -9,8 +9,7 @@ import { basename, dirname, join } from 'node:path';
 import type { ByteSource } from '../core/byte-source.ts';
 import { viewBytes } from '../core/bytes.ts';
 import { expectInput, InputError } from '../core/result.ts';
-import { decodeLlama2cTokenizer } from '../models/llama2c-tokenizer.ts';
-import { byteTokenizer, type Tokenizer } from '../models/tokenizer.ts';
+import type { Tokenizer } from '../models/tokenizer.ts';
 import { openGguf } from '../models/weights/gguf.ts';
 import { configOfGguf, decodeConfig } from '../models/weights/llama-config.ts';
 import { loadParameters } from '../models/weights/llama-weights.ts';
@@ -19,6 +18,7 @@ import { openSafetensors, openShardedSafetensors } from '../models/weights/safet
 import type { TensorFile } from '../models/weights/tensor-file.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
 import { openFileSource, type FileSource } from './file-source.ts';
+import { readTokenizer } from './model-tokenizer.ts';
 import { readInput } from './read-input.ts';
 import { readTextIfThere } from './system-error.ts';
 
@@ -31,6 +31,8 @@ export interface ModelSource {
 }
 
 interface OpenedModel {
+  /** Where `config.json` lies. */
+  readonly folder?: string;
   readonly model: ModelConfig;
   readonly file: TensorFile;
 }
@@ -50,9 +52,10 @@ export async function readModel(path: string, tokenizerPath: string | undefined)
     return source;
   };
   try {
-    const { model, file } = await openModel(path, open);
+    const { model, file, folder } = await openModel(path, open);
     // Before weights are read, which may take long.
-    const tokenizer = await readTokenizer(path, model, tokenizerPath);
+    const { vocabulary } = model;
+    const tokenizer = await readTokenizer({ path, given: tokenizerPath, folder, file, vocabulary });
     return { name: basename(path), model, weights: viewBytes(await loadParameters(model, file)), tokenizer };
   } finally {
     for (const source of opened) await source.close();
@@ -72,8 +75,9 @@ async function openModel(path: string, open: OpenSource): Promise<OpenedModel> {
     return { model: expectInput(configOfGguf(file)), file };
   }
   if (path.endsWith('.safetensors')) {
-    const model = await readConfig(dirname(path));
-    return { model, file: expectInput(await openSafetensors(await open(path))) };
+    const folder = dirname(path);
+    const model = await readConfig(folder);
+    return { model, folder, file: expectInput(await openSafetensors(await open(path))) };
   }
   throw new InputError(
     `--model ${path}: not a kind of file that is read; give a folder with config.json, a .safetensors, a .gguf or a llama2.c .bin`,
@@ -87,27 +91,14 @@ async function openFolder(folder: string, open: OpenSource): Promise<OpenedModel
   if (index !== undefined) {
     return {
       model,
+      folder,
       file: expectInput(await openShardedSafetensors(index, indexPath, (file) => open(join(folder, file)))),
     };
   }
-  return { model, file: expectInput(await openSafetensors(await open(join(folder, weightsName)))) };
+  return { model, folder, file: expectInput(await openSafetensors(await open(join(folder, weightsName)))) };
 }
 
 async function readConfig(folder: string): Promise<ModelConfig> {
   const where = join(folder, 'config.json');
   return expectInput(decodeConfig((await readInput(where)).toString('utf8'), where));
-}
-
-async function readTokenizer(
-  path: string,
-  { vocabulary }: ModelConfig,
-  tokenizerPath: string | undefined,
-): Promise<Tokenizer> {
-  if (tokenizerPath !== undefined) {
-    return expectInput(decodeLlama2cTokenizer(await readInput(tokenizerPath), vocabulary, tokenizerPath));
-  }
-  if (vocabulary === byteTokenizer.vocabulary) return byteTokenizer;
-  throw new InputError(
-    `--model ${path}: a vocabulary of ${vocabulary} needs a tokenizer, which models do not bring yet; give --tokenizer FILE (llama2.c's)`,
-  );
 }

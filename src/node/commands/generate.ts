@@ -38,7 +38,7 @@ export function register(program: Command, output: Output): void {
       '--model <path>',
       'a folder with config.json and safetensors, a .safetensors, a .gguf, or a llama2.c .bin',
     )
-    .option('--tokenizer <file>', 'a tokenizer in the form of llama2.c')
+    .option('--tokenizer <file>', 'a tokenizer.json, or a tokenizer of llama2.c')
     .option('--prompt <text>', 'what the text begins with', '')
     .option('--hub <url>', 'the hub whose tabs generate')
     .option('--local', 'in one tab that this command starts', false)
