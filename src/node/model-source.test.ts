@@ -1,9 +1,10 @@
 /** Models on a disk in every form that `--model` takes, the same weights out of each; and those that are not to be had. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { concatAll, equalBytes, viewBytes } from '../core/bytes.ts';
 import { memorySource } from '../core/byte-source.ts';
@@ -164,6 +165,50 @@ describe('a model', () => {
     const reading = readModel(await path(), undefined);
     await expect(reading).rejects.toThrow(line);
     await expect(reading).rejects.toThrow(/^[^\n]+$/);
+  });
+});
+
+describe('a model on a server', () => {
+  /** Serves a folder of our own by ranges, as servers for files do. */
+  async function serve(folder: string): Promise<{ readonly url: string; readonly asked: string[]; close: () => void }> {
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      const name = basename(request.url ?? '');
+      asked.push(`${name} ${request.headers.range ?? 'whole'}`);
+      const path = join(folder, name);
+      if (!existsSync(path)) return void response.writeHead(404).end();
+      const bytes = readFileSync(path);
+      const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+      if (first === undefined) return void response.writeHead(200).end(bytes);
+      const range = `bytes ${first}-${Math.min(Number(last), bytes.length - 1)}/${bytes.length}`;
+      response.writeHead(206, { 'content-range': range }).end(bytes.subarray(Number(first), Number(last) + 1));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    return { url: `http://127.0.0.1:${port}`, asked, close: () => void server.close() };
+  }
+
+  test('is read by ranges, a folder with its config or one file', async () => {
+    const files = { 'config.json': encodeConfig(config), 'own.gguf': gguf(config, 'f32'), ...(await shards()) };
+    const server = await serve(await write(files));
+    for (const path of [server.url, `${server.url}/own.gguf`]) {
+      const source = await readModel(path, undefined);
+      expect([source.model, source.tokenizer]).toEqual([config, byteTokenizer]);
+      expect(equalBytes(source.weights, viewBytes(parameters))).toBe(true);
+    }
+    expect(server.asked.filter((one) => one.endsWith('whole')).toSorted()).toEqual([
+      'config.json whole',
+      'model.safetensors.index.json whole',
+      'tokenizer.json whole',
+    ]);
+    await expect(readModel(`${server.url}/none.gguf`, undefined)).rejects.toThrow(
+      /none\.gguf: no such file on the server/,
+    );
+    await expect(readModel(`${server.url}/none.safetensors`, undefined)).rejects.toThrow(
+      /none\.safetensors: no such file/,
+    );
+    server.close();
   });
 });
 

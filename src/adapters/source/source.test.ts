@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { equalBytes } from '../../core/bytes.ts';
 import { InputError } from '../../core/result.ts';
 import { blobSource } from './blob-source.ts';
-import { openUrlSource } from './url-source.ts';
+import { openUrlSource, readUrlText } from './url-source.ts';
 
 const file = Uint8Array.from({ length: 2179 }, (_, index) => index % 251);
 const url = 'https://models.example/model.gguf';
@@ -129,6 +129,19 @@ describe('a URL', () => {
     const opening = openUrlSource(url, { ...server.options, signal: abort.signal });
     await expect(opening).rejects.toThrow(/given up, as asked/);
     expect(server.asked).toHaveLength(1);
+  });
+});
+
+describe('a small file whole', () => {
+  const text = (answer: Answer) => readUrlText(url, serverOf(answer).options);
+
+  test('is its text, nothing where the server has none, and a line where it will not say', async () => {
+    expect(await text(() => new Response('{}'))).toBe('{}');
+    expect(await text(() => new Response('', { status: 404 }))).toBeUndefined();
+    expect(await text((_one, count) => (count === 1 ? new Response('', { status: 429 }) : new Response('a')))).toBe(
+      'a',
+    );
+    await expect(text(() => new Response('', { status: 403 }))).rejects.toThrow(/wants a permission/);
   });
 });
 

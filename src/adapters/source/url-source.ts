@@ -5,7 +5,7 @@
  */
 
 import { assertRange, type ByteSource } from '../../core/byte-source.ts';
-import type { Bytes } from '../../core/bytes.ts';
+import { concatAll, type Bytes } from '../../core/bytes.ts';
 import { InputError } from '../../core/result.ts';
 
 export interface UrlSourceOptions {
@@ -39,22 +39,49 @@ export async function openUrlSource(url: string, options: UrlSourceOptions = {})
   };
 }
 
+/** A small file whole, or undefined where the server has none. Throws an `InputError` of one line. */
+export const readUrlText = (url: string, options: UrlSourceOptions = {}): Promise<string | undefined> =>
+  retried(url, options, async () => {
+    const response = await send(url, options, {});
+    if (response.status === 404 || response.status === 410) return undefined;
+    if (response.status !== 200) throw await refused(url, response);
+    return readText(url, response);
+  });
+
+/** A tokenizer of 250,000 pieces is 35 MB of text. */
+const textBytesMax = 128 * 1024 * 1024;
+
+async function readText(url: string, { body }: Response): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body ?? []) {
+    bytes += piece.byteLength;
+    if (bytes > textBytesMax)
+      throw new InputError(`${url}: longer than ${textBytesMax} bytes; is this the right file?`);
+    parts.push(piece);
+  }
+  return new TextDecoder().decode(concatAll(parts));
+}
+
 interface Answer {
   readonly version: Version;
   readonly bytes: Bytes;
 }
 
-async function request(
+const request = (
   url: string,
   start: number,
   end: number,
   options: UrlSourceOptions,
   expected: Version | undefined,
-): Promise<Answer> {
+): Promise<Answer> => retried(url, options, () => ask(url, start, end, options, expected));
+
+/** `once` throws an `InputError` where another try is in vain. */
+async function retried<T>(url: string, options: UrlSourceOptions, once: () => Promise<T>): Promise<T> {
   const { wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms)), signal } = options;
   for (let tries = 0; ; tries++) {
     try {
-      return await ask(url, start, end, options, expected);
+      return await once();
     } catch (error) {
       const pause = triesAfterMs[tries];
       if (error instanceof InputError) throw error;
@@ -65,31 +92,28 @@ async function request(
   }
 }
 
+const send = (
+  url: string,
+  { fetch: ask = fetch, signal, headers }: UrlSourceOptions,
+  more: Readonly<Record<string, string>>,
+): Promise<Response> => ask(url, { headers: { ...headers, ...more }, ...(signal === undefined ? {} : { signal }) });
+
 /** `fetch failed` hides its reason one deeper. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
-/** One try: what another try cannot mend is an `InputError`. */
+/** One try. */
 async function ask(
   url: string,
   start: number,
   end: number,
-  { fetch: ask = fetch, signal, headers }: UrlSourceOptions,
+  options: UrlSourceOptions,
   expected: Version | undefined,
 ): Promise<Answer> {
-  const response = await ask(url, {
-    headers: { ...headers, range: `bytes=${start}-${end - 1}` },
-    ...(signal === undefined ? {} : { signal }),
-  });
-  if (response.status !== 206) {
-    await response.body?.cancel();
-    if (response.status === 408 || response.status === 429 || response.status >= 500) {
-      throw new Error(`the server answers ${response.status}`);
-    }
-    throw new InputError(`${url}: ${refusalOf(response.status)}`);
-  }
+  const response = await send(url, options, { range: `bytes=${start}-${end - 1}` });
+  if (response.status !== 206) throw await refused(url, response);
   const version = versionOf(url, response, start, end);
   if (expected !== undefined && (version.bytes !== expected.bytes || version.tag !== expected.tag)) {
     await response.body?.cancel();
@@ -101,12 +125,19 @@ async function ask(
   return { version, bytes };
 }
 
+/** What another try cannot mend is an `InputError`. */
+async function refused(url: string, { status, body }: Response): Promise<Error> {
+  await body?.cancel();
+  if (status === 408 || status === 429 || status >= 500) return new Error(`the server answers ${status}`);
+  return new InputError(`${url}: ${refusalOf(status)}`);
+}
+
 function refusalOf(status: number): string {
   if (status === 404 || status === 410) return `no such file on the server (${status})`;
   if (status === 401 || status === 403) return `the server wants a permission that you did not give (${status})`;
   if (status === 416) return 'the file is empty, or shorter than it was (416)';
   if (status === 200) return 'the server does not know range requests; download the file and give its path';
-  return `the server answers ${status}, a part of the file (206) was expected`;
+  return `the server answers ${status}; the file was expected`;
 }
 
 function versionOf(url: string, { headers }: Response, start: number, end: number): Version {

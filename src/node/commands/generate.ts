@@ -36,7 +36,7 @@ export function register(program: Command, output: Output): void {
     .description('generate text from a model; without --hub, in a tab of this machine')
     .requiredOption(
       '--model <path>',
-      'a folder with config.json and safetensors, a .safetensors, a .gguf, or a llama2.c .bin',
+      'a folder with config.json and safetensors, a .safetensors, a .gguf, a llama2.c .bin, or its URL',
     )
     .option('--tokenizer <file>', 'a tokenizer.json, or a tokenizer of llama2.c')
     .option('--prompt <text>', 'what the text begins with', '')
