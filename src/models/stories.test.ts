@@ -57,7 +57,8 @@ function agreement(config: ModelConfig, parameters: Float32Array, run: Run) {
   return { tokens: run.tokens.length - first, gap: 0, logits };
 }
 
-describe.skipIf(!present)('stories260K', () => {
+// The network in f64 takes seconds where others compute too.
+describe.skipIf(!present)('stories260K', { timeout: 60_000 }, () => {
   test("every one of the 200 greedy tokens of llama2.c is the f64 network's lowest-index argmax", async () => {
     const { config, parameters } = await openStories();
     for (const run of readRuns()) {

@@ -105,28 +105,32 @@ function damage(good: Uint8Array, header: number, random: Random): Uint8Array {
   return bytes;
 }
 
-test.each(kinds)('$name: a damaged file gives weights or one line', async ({ name, good, header, read }) => {
-  expect(await read(memorySource('good', good))).toHaveLength(parameters.length);
-  let refused = 0;
-  for (let round = 0; round < rounds; round++) {
-    const replay = `TABSWARM_FUZZ_SEED=${seed}, ${name}, round ${round}`;
-    const bytes = damage(good, header, createRandom(seed, round));
-    const source = countingSource(memorySource('damaged', bytes));
-    const started = performance.now();
-    try {
-      const vector = await read(source);
-      // Four bits become 32, and no more.
-      expect(vector.byteLength, replay).toBeLessThanOrEqual(8 * bytes.length);
-    } catch (error) {
-      refused++;
-      expect(error, replay).toBeInstanceOf(InputError);
-      expect(error instanceof Error ? error.message : '', replay).toMatch(/^damaged: [^\n]{1,700}$/);
+test.each(kinds)(
+  '$name: a damaged file gives weights or one line',
+  { timeout: 120_000 },
+  async ({ name, good, header, read }) => {
+    expect(await read(memorySource('good', good))).toHaveLength(parameters.length);
+    let refused = 0;
+    for (let round = 0; round < rounds; round++) {
+      const replay = `TABSWARM_FUZZ_SEED=${seed}, ${name}, round ${round}`;
+      const bytes = damage(good, header, createRandom(seed, round));
+      const source = countingSource(memorySource('damaged', bytes));
+      const started = performance.now();
+      try {
+        const vector = await read(source);
+        // Four bits become 32, and no more.
+        expect(vector.byteLength, replay).toBeLessThanOrEqual(8 * bytes.length);
+      } catch (error) {
+        refused++;
+        expect(error, replay).toBeInstanceOf(InputError);
+        expect(error instanceof Error ? error.message : '', replay).toMatch(/^damaged: [^\n]{1,700}$/);
+      }
+      // Once for the header, once for the weights, and the GGUF parser's look ahead.
+      const all = source.reads.reduce((sum, { start, end }) => sum + end - start, 0);
+      expect(all, replay).toBeLessThanOrEqual(3 * bytes.length);
+      expect(performance.now() - started, replay).toBeLessThan(10_000);
     }
-    // Once for the header, once for the weights, and the GGUF parser's look ahead.
-    const all = source.reads.reduce((sum, { start, end }) => sum + end - start, 0);
-    expect(all, replay).toBeLessThanOrEqual(3 * bytes.length);
-    expect(performance.now() - started, replay).toBeLessThan(2000);
-  }
-  console.log(`${name}: ${rounds} damaged files, ${refused} refused, seed ${seed}`);
-  expect(refused).toBeGreaterThan(rounds / 4);
-});
+    console.log(`${name}: ${rounds} damaged files, ${refused} refused, seed ${seed}`);
+    expect(refused).toBeGreaterThan(rounds / 4);
+  },
+);

@@ -101,7 +101,8 @@ describe('a tensor', () => {
   });
 });
 
-describe('memory', () => {
+// Collecting garbage takes its time.
+describe('memory', { timeout: 60_000 }, () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   /** Bytes of array buffers that somebody still holds. */
