@@ -9,14 +9,15 @@ const askEveryMs = 4;
 /** Call before any library asks for a device. Does nothing in browsers that look by themselves. */
 export function promptAllDevices(): void {
   if (!/Firefox\//.test(navigator.userAgent)) return;
-  const devices: GPUDevice[] = [];
+  const devices = new Set<GPUDevice>();
   const prototype = GPUAdapter.prototype;
   const requestDevice = Object.getOwnPropertyDescriptor(prototype, 'requestDevice')?.value as
     GPUAdapter['requestDevice'] | undefined;
   if (requestDevice === undefined) throw new Error('GPUAdapter has no requestDevice to watch');
   prototype.requestDevice = async function (this: GPUAdapter, ...given) {
     const device = await requestDevice.apply(this, given);
-    devices.push(device);
+    devices.add(device);
+    void device.lost.then(() => devices.delete(device));
     return device;
   };
   setInterval(() => {

@@ -79,7 +79,8 @@ export function createExecutor(device: GPUDevice, options: ExecutorOptions): Exe
   };
   const batch = createBatch(device, pacer, ({ buffer }) => own(buffer), errors.report);
   const prompt = options.looksRarely === true ? createPrompt(() => device.queue.submit([]), clock) : noPrompt;
-  const workDone = (): Promise<unknown> => prompt.during(device.queue.onSubmittedWorkDone());
+  // Around the device's life: after a loss some promises never settle, and nobody shall ask for ever.
+  const workDone = (): Promise<unknown> => prompt.during(life.during(device.queue.onSubmittedWorkDone()));
   const submitter = createSubmitter(workDone, batch, pacer, life, clock);
   device.addEventListener('uncapturederror', (event) => reportText(errors.report, event.error.message));
 
@@ -181,7 +182,7 @@ export function createExecutor(device: GPUDevice, options: ExecutorOptions): Exe
         await submitter.submit();
         return to;
       });
-      const collected = life.during(prompt.during(staging.collect(target, bytes)));
+      const collected = prompt.during(life.during(staging.collect(target, bytes)));
       // The scopes name the cause; that the mapping failed too says nothing more.
       collected.catch(() => undefined);
       await errors.throwFirst();

@@ -48,7 +48,7 @@ export interface Submitter {
   done(): Promise<void>;
 }
 
-/** `workDone` resolves once everything submitted so far is done. */
+/** `workDone` resolves once everything submitted so far is done, and rejects once the device is gone. */
 export function createSubmitter(
   workDone: () => Promise<unknown>,
   batch: Pick<Batch, 'isEmpty' | 'submit'>,
@@ -62,7 +62,7 @@ export function createSubmitter(
     // Before the call: software adapters may compute a good part of the work before it returns.
     const startedAt = clock.now();
     const ticket = pacer.submitted(batch.submit(), startedAt);
-    const finished = life.during(workDone()).then(
+    const finished = workDone().then(
       () => pacer.finished(ticket, clock.now()),
       // A lost device is told to whoever calls next; here only the order matters.
       () => undefined,

@@ -17,12 +17,12 @@ import { safeVariant, variantsFor, type Choices, type Family, type Variant } fro
 export const familyMsMax = 1_500;
 /** Timed turns of every candidate, as far as there is time. */
 const turns = 7;
-/** After so many turns only those race on whose median is at most so much above the best one. */
+/** After so many turns only those race on whose median is at most so many times the best one. */
 const [turnsOfAll, close] = [3, 1.3];
-/** A sample shorter than this would time the submit rather than the kernel; and than so many grains, the browser's habits. */
-const [sampleMsMin, sampleGrainsMin] = [4, 10];
-/** A first sample is worth a comparison from so many grains on. */
-const firstGrainsMin = 2;
+/** A sample shorter than this would time the submit rather than the kernel. */
+const sampleMsMin = 4;
+/** A sample shorter than so many times `grainMs` would time how the browser looks; a first one is rougher. */
+const [sampleGrainsMin, firstGrainsMin] = [10, 2];
 const timesMax = 64;
 /** A candidate this much slower than the fastest in its first sample cannot win. */
 const hopeless = 2;
@@ -211,10 +211,10 @@ async function* tuneBucket(
         await sampleAgain(candidate, candidates, timed);
       }
       if (variant === safe && problem === undefined) safeMs = candidates.at(-1)?.variant === safe ? 0 : checkMs;
-      // A driver may compile at the first run; only what the kernel itself takes counts.
+      // A driver may compile when it checks, at the first run; of that only what the kernel itself takes counts.
       const [last] = candidates.slice(-1);
-      const ranMs = last?.variant === variant ? 2 * firstOf(last) : Infinity;
-      yield Math.min(timed.busyMs() - before, ranMs);
+      const ranMs = last?.variant === variant ? firstOf(last) : Infinity;
+      yield Math.min(checkMs, ranMs) + (timed.busyMs() - before - checkMs);
     }
     // Without a safe variant to stand on nothing here can be trusted; the self-test says so too.
     if (safeMs === undefined || candidates.length === 0) return undefined;
