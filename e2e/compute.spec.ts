@@ -241,7 +241,7 @@ const crashGpuProcess = async (): Promise<void> => {
   const session = await browser.newBrowserCDPSession();
   await session.send('Browser.crashGpuProcess' as 'Browser.close').catch(() => undefined);
 };
-/** The page's so-manieth device has computed something. */
+/** The page's device number `wanted` (the first is 1) has computed something. */
 const isBusy = async (on: Page, wanted = 1): Promise<void> => {
   const isBusyNow = (): Promise<boolean> =>
     on.evaluate(async (count) => {

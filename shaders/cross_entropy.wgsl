@@ -69,9 +69,9 @@ fn main(invocation: Invocation) {
   if (magnitude > 0x7f800000u || bitcast<u32>(own_largest) == 0x7f800000u) {
     sum = bitcast<f32>(args.vocabulary | 0x7fc00000u);
   }
-  // One lane keeps the target's logit, because the row is overwritten below.
+  // The lane that overwrites the target's logit below keeps it.
   var own_target = 0.0;
-  if (target_token < args.vocabulary && target_token % lanes == lane) {
+  if (target_token < args.vocabulary && (target_token / element_size) % lanes == lane) {
     own_target = component_of(logits[start + target_token / element_size], target_token % element_size);
   }
   let largest = row_largest(own_largest, mine);

@@ -1,6 +1,6 @@
 // For adapters on which loads cost most, software ones above all: an invocation makes four pairs of columns, a quarter of
 // all apart, of one row, and four neighbours, who make the same row, load its inputs for one another. Sums are as in
-// `matvec.wgsl`.
+// `matvec.wgsl`, save those of the norm's squares, of which each neighbour has a quarter.
 
 override workgroup_size: u32 = 16;
 

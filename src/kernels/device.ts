@@ -14,7 +14,7 @@ export interface DeviceBuffer {
   readonly bytes: number;
 }
 
-/** One compute pipeline: WGSL as it stands in `shaders/` (or a submitter's), an entry point, override constants. */
+/** One compute pipeline: a shader of `shaders/` with its parts (or a submitter's), an entry point, override constants. */
 export interface Pipeline {
   readonly label: string;
   readonly wgsl: string;

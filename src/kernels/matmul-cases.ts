@@ -35,17 +35,18 @@ const stored: readonly (readonly [MatmulForm, WeightStorage])[] = [
 ];
 
 /**
- * Single rows are one kernel for all variants, and so are tried for one; larger tiles are the smallest one's shader with
- * other overrides, and need fewer cases.
+ * Single rows are one kernel for all variants, and so are tried for one; larger tiles and quads are the smallest one's shader
+ * with other overrides, and need fewer cases.
  */
 export const matmulCases = (random: Random): KernelCase[] =>
   matmulVariants.flatMap((variant) =>
     stored.flatMap(([form, weights]) =>
       sizes.flatMap((own, index) => {
         if (own.rows === 1 && variant.name !== 'plain') return [];
-        const isLarge = variant.name.startsWith('tile-128') || variant.name === 'quad-32x8';
+        const isLargeTile = variant.name.startsWith('tile-128');
         const formOfLarge = variant.name === 'tile-128x64' ? 'TN' : 'NT';
-        if (isLarge && (weights === 'f16' || form !== formOfLarge || index < 5)) return [];
+        if ((isLargeTile || variant.name === 'quad-32x8') && index < 5) return [];
+        if (isLargeTile && (weights === 'f16' || form !== formOfLarge)) return [];
         return [matmulCase(variant, form, weights, own, index, random)];
       }),
     ),

@@ -29,7 +29,7 @@ interface TrialProblem {
   readonly choices: Choices;
 }
 
-/** A bucket reads `f32,columns:2048,inner:2048`. */
+/** A bucket reads `f32,columns:2048,inner:2048`, or `f32-odd,...` where rows are no multiple of sixteen elements. */
 export function matvecTrial(
   variants: readonly Variant[],
   dispatch: (problem: TrialProblem) => Dispatch,
@@ -39,7 +39,8 @@ export function matvecTrial(
   const weights = bucket.startsWith('f16') ? 'f16' : 'f32';
   const wanted = sizesOf(bucket);
   const columns = Math.min(wanted['columns'] ?? 1, columnsMax);
-  const inner = Math.min(wanted['inner'] ?? 1, innerMax);
+  const whole = Math.min(wanted['inner'] ?? 1, innerMax);
+  const inner = bucket.includes('-odd,') ? Math.max(1, whole - 4) : whole;
   const input = normals(random, inner);
   const drawn = normals(random, period * inner);
   const few = weights === 'f16' ? unpackHalves(packHalves(drawn), drawn.length) : drawn;

@@ -59,6 +59,9 @@ interface Form {
   readonly grid: (rows: number, rowPairs: number) => Grid;
 }
 
+/** Invocations of a workgroup of `matvec_quad.wgsl`. */
+const quadInvocations = 16;
+
 const plain: Form = {
   variant: { name: 'plain', features: [] },
   shader: 'matvec',
@@ -81,11 +84,11 @@ const forms: readonly Form[] = [
     grid: (rows, rowPairs) => gridOf(rows * rowPairs, 4),
   },
   {
-    variant: { name: 'quad', features: ['subgroups'] },
+    variant: { name: 'quad', features: ['subgroups'], serves: (bucket) => !bucket.includes('-odd,') },
     shader: 'matvec_quad',
     widths: ['sixteens'],
     // An invocation makes four pairs of a row, which its three neighbours make too.
-    grid: (rows, rowPairs) => gridOf(rows * Math.ceil(rowPairs / 16) * 4, 16),
+    grid: (rows, rowPairs) => gridOf(rows * Math.ceil(rowPairs / 16) * 4, quadInvocations),
   },
 ];
 
@@ -154,7 +157,9 @@ export const gatedMatvecDispatch = ({ hidden, ...of }: GatedMatvecOptions): Disp
 
 function dispatchFor(of: MatvecOptions, gated: boolean): Dispatch {
   const { rows, columns, inner, weights = 'f32', choices = safeChoices } = of;
-  const bucket = `${weights},${bucketOf({ columns: gated ? 2 * columns : columns, inner })}`;
+  // What the widest elements do not fit has a bucket of its own, as `quad` does not serve it.
+  const odd = allows('sixteens', of) ? '' : '-odd';
+  const bucket = `${weights}${odd},${bucketOf({ columns: gated ? 2 * columns : columns, inner })}`;
   const chosen = variantNamed(forms, choices.variantOf(matvecFamily, bucket));
   const width = chosen.widths.find((own) => allows(own, of));
   const form = width === undefined ? plain : chosen;

@@ -79,7 +79,8 @@ function quantProblem(random: Random, dispatch: QuantDispatch, asked: Asked): (o
     variant,
     title: `${variant.name}, ${format}, ${rows} x ${inner} by ${columns} columns${hasBias ? ', bias' : ''}${accumulate ? ', added' : ''}`,
     tensors: { input, quants, scales, bias, output },
-    alignment: 4,
+    // The safe variant takes tensors at any offset.
+    ...(variant.name !== 'plain' && { alignment: 4 as const }),
     dispatches: (tensor) => [
       dispatch({
         format,
@@ -135,7 +136,9 @@ export function quantTrial(
   const { format, bound, rowsMax, sizeMax, variants, dispatch } = of;
   const rows = Math.min(rowsMax, sizes['rows'] ?? 1);
   const columns = Math.min(sizeMax, sizes['columns'] ?? 1);
-  const inner = Math.min(sizeMax, Math.max(quantBlock, sizes['inner'] ?? quantBlock));
+  const whole = Math.min(sizeMax, Math.max(quantBlock, sizes['inner'] ?? quantBlock));
+  // A row of blocks that cannot be read by two.
+  const inner = sizes['odd'] === undefined ? whole : Math.max(quantBlock, whole - quantBlock);
   const caseOf = quantProblem(random, dispatch, { format, rows, columns, inner });
   const weightBytes = (columns * inner * ggmlBlockBytes[format]) / quantBlock;
   return {

@@ -24,7 +24,7 @@ import {
   type QuantSizes,
 } from './quant-kernel.ts';
 import type { KernelCase } from './test-case.ts';
-import { bucketOf, safeChoices, type Family, type Variant } from './variants.ts';
+import { bucketOf, safeChoices, sizesOf, type Family, type Variant } from './variants.ts';
 
 interface Form {
   readonly variant: Variant;
@@ -59,7 +59,7 @@ const quadInvocations = 16;
 
 /** An invocation makes eight columns of a row, which its three neighbours make too. */
 const quad: Form = {
-  variant: { name: 'quad', features: ['subgroups'] },
+  variant: { name: 'quad', features: ['subgroups'], serves: (bucket) => sizesOf(bucket)['odd'] === undefined },
   kernel: quantKernels('quant_matvec_quad', ['subgroups', ...quantFours], { workgroup_size: quadInvocations }),
   takes: (of) => readsFours(of) && of.inner % (2 * quantBlock) === 0,
   grid: ({ rows, columns }) => gridOf(rows * Math.ceil(columns / 32) * 4, quadInvocations),
@@ -84,7 +84,7 @@ export function quantMatvecDispatch(of: QuantProduct): Dispatch {
   const { format, columns, inner, choices = safeChoices } = of;
   assert(inner % quantBlock === 0, `${format} matvec: inner is ${inner}, no multiple of ${quantBlock}`);
   // Rows are no part of the bucket: a row's bits must not depend on how many there are.
-  const bucket = bucketOf({ columns, inner });
+  const bucket = bucketOf({ columns, inner, ...(quad.takes(of) ? {} : { odd: 1 }) });
   const chosen = variantNamed(forms, choices.variantOf(format === 'q4_0' ? q4MatvecFamily : q8MatvecFamily, bucket));
   const form = chosen.takes(of) ? chosen : plain;
   return dispatchOf(form.kernel[format], boundOf(of), quantNumbersOf(of), form.grid(of));

@@ -1,5 +1,5 @@
 /**
- * The variants of operations that reduce rows: softmax, the norms, cross-entropy, sampling. Each has one shader, and one
+ * The variants of operations that reduce rows: softmax, the norms, cross-entropy. Each has one shader, and one
  * of two parts goes before it: `row_group` in plain WGSL, where some lanes of a workgroup share a row, or `row_subgroup`,
  * where one subgroup has a row and needs no shared memory. A second part says whether elements are read one by one, or four
  * at once where width and offsets allow. A row's sums have an order that depends on the variant, the width and the offsets'

@@ -24,7 +24,7 @@ export interface Variant {
   readonly suits?: (limits: DeviceLimits) => boolean;
   /** Whether problems of this bucket have such a variant; where not, what runs under its name is the safe one. Left out where all have. */
   readonly serves?: (bucket: string) => boolean;
-  /** A variant that needs the same of a device: where that one is far behind, the tuner does not even compile this one. */
+  /** Another variant that is slow where this one is: where that one is wrong or far behind, the tuner does not even compile this one. */
   readonly follows?: string;
 }
 

@@ -183,6 +183,7 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('on a device', () => {
 
   test('a sum of int8 that is off by one word, and a top-k that prefers the later of equals, are found', async () => {
     const int8 = plainOf(int8MatmulCases(createRandom(seed)), 'int8_matmul', 'whole numbers');
+    expect(int8.length).toBeGreaterThan(0);
     expect(await found(int8, 'word < word_end', 'word + 1u < word_end')).toBe(int8.length);
     const topK = plainOf(topKCases(createRandom(seed)), 'top_k', '32 of 97');
     expect(await found(topK, 'keys[slot - 1u] < key', 'keys[slot - 1u] <= key')).toBeGreaterThan(0);
