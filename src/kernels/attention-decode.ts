@@ -14,6 +14,7 @@ import type { Random } from '../core/prng.ts';
 import { bucketOf, safeChoices, sizesOf, type Choices, type Family, type Variant } from './variants.ts';
 
 const declaration = {
+  parts: ['attention_decode_arguments'],
   tensors: ['query', 'key', 'value', '>output'],
   numbers: [
     'sequences',
@@ -29,7 +30,11 @@ const declaration = {
 } as const;
 const plain = defineKernel({ shader: 'attention_decode', ...declaration });
 const workgroup = defineKernel({ shader: 'attention_decode_workgroup', ...declaration });
-const subgroup = defineKernel({ shader: 'attention_decode_subgroup', ...declaration });
+const subgroup = defineKernel({
+  shader: 'attention_decode_subgroup',
+  ...declaration,
+  parts: ['subgroups', ...declaration.parts],
+});
 
 const store = defineKernel({
   shader: 'cache_store',

@@ -26,14 +26,17 @@ import { bucketOf, safeChoices, sizesOf, type Choices, type Family, type Variant
 const strides = ['query_stride', 'kv_stride', 'scale:f32'] as const;
 
 const forwardDeclaration = {
+  parts: ['attention_arguments'],
   tensors: ['query', 'key', 'value', '>output', '>log_sum_exp'],
   numbers: ['sequences', 'tokens', 'position_start', 'positions_max', 'heads', 'kv_heads', 'head_size', ...strides],
 } as const;
 const queryDeclaration = {
+  parts: ['attention_query_gradient_arguments'],
   tensors: ['query', 'key', 'value', 'output', 'output_gradient', 'log_sum_exp', '>delta', '>gradient'],
   numbers: ['sequences', 'tokens', 'heads', 'kv_heads', 'head_size', ...strides],
 } as const;
 const keyValueDeclaration = {
+  parts: ['attention_key_value_gradient_arguments'],
   tensors: ['query', 'key', 'value', 'output_gradient', 'log_sum_exp', 'delta', '>gradient'],
   numbers: ['sequences', 'tokens', 'heads', 'kv_heads', 'head_size', ...strides],
 } as const;
@@ -52,11 +55,14 @@ const tiles = [1, 2, 3, 4].map((chunks): typeof plain => {
     keyValue: defineKernel({ shader: 'attention_key_value_gradient_tile', constants, ...keyValueDeclaration }),
   };
 });
-const quadParts = { parts: ['quad_blocks'] };
+const withQuads = <Own extends { readonly parts: readonly string[] }>(declaration: Own) => ({
+  ...declaration,
+  parts: ['quad_blocks', ...declaration.parts],
+});
 const quad: typeof plain = {
-  forward: defineKernel({ shader: 'attention_quad', ...quadParts, ...forwardDeclaration }),
-  query: defineKernel({ shader: 'attention_query_gradient_quad', ...quadParts, ...queryDeclaration }),
-  keyValue: defineKernel({ shader: 'attention_key_value_gradient_quad', ...quadParts, ...keyValueDeclaration }),
+  forward: defineKernel({ shader: 'attention_quad', ...withQuads(forwardDeclaration) }),
+  query: defineKernel({ shader: 'attention_query_gradient_quad', ...withQuads(queryDeclaration) }),
+  keyValue: defineKernel({ shader: 'attention_key_value_gradient_quad', ...withQuads(keyValueDeclaration) }),
 };
 /** Dimensions of one of those chunks. */
 const chunkSize = 32;
@@ -66,8 +72,7 @@ const tileRows = 32;
 const variants: readonly Variant[] = [
   { name: 'plain', features: [] },
   { name: 'quad', features: ['subgroups'], serves: (bucket) => sizesOf(bucket)['odd'] === undefined },
-  // Adapters with small workgroups (SwiftShader, old phones) gain
-  // nothing from tiles, and compile them for seconds.
+  // Adapters with small workgroups (SwiftShader, old phones) gain nothing from tiles, and compile them for seconds.
   {
     name: 'tile',
     features: [],
