@@ -50,7 +50,12 @@ export function sentence(text: string): string {
 /** Enough of an account or peer to tell it from others. */
 export const shortKey = (key: string): string => key.slice(0, 8);
 
-export const programText = { shader: 'shader job', train: 'training', generate: 'text generation' } as const;
+export const programText = {
+  shader: 'shader job',
+  train: 'training',
+  generate: 'text generation',
+  serve: 'model',
+} as const;
 
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${countText(count)} ${count === 1 ? one : many}`;

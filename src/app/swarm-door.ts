@@ -26,7 +26,7 @@ const swarmSchema = v.object({
     v.object({
       job: v.string(),
       name: v.string(),
-      program: v.picklist(['shader', 'train', 'generate']),
+      program: v.picklist(['shader', 'train', 'generate', 'serve']),
       state: v.picklist(jobStates),
       units: count,
       accepted: count,

@@ -126,7 +126,9 @@ const whatFor = (program: string, submitter: string | null): TemplateResult =>
   html`${programName(program)}${submitter === null ? nothing : html` for <span title="account ${submitter}">${shortKey(submitter)}</span>`}`;
 
 const programName = (program: string): string =>
-  program === 'shader' || program === 'train' || program === 'generate' ? programText[program] : program;
+  program === 'shader' || program === 'train' || program === 'generate' || program === 'serve'
+    ? programText[program]
+    : program;
 
 function title(view: VolunteerView): string {
   if (view.phase === 'starting') return 'Starting';

@@ -46,3 +46,9 @@ export const signalTokenSecondsMax = 600;
 export const handshakeMsMax = 15_000;
 /** A peer that sends this many headers that cannot be read is let go. */
 export const badMessagesMax = 3;
+/** Tokens of a served model's longest sequence: they travel in headers, at most 7 bytes each. */
+export const servedContextMax = 8_192;
+/** Sequences that one pipeline of a served model works on at once; one message may speak of all of them. */
+export const sequencesMax = 256;
+/** Requests that wait for a served model; whoever comes then is told when to ask again. */
+export const requestsWaitingMax = 128;

@@ -24,6 +24,7 @@ import {
   headWidth,
   keyValueWidth,
   llamaLayout,
+  queryWidth,
   type LlamaLayerTensors,
   type ParameterTensor,
 } from './llama-parameters.ts';
@@ -85,7 +86,7 @@ export const shifted = ({ buffer, offset = 0 }: Tensor, elements: number): Tenso
 });
 
 /** Columns of the one product that makes query, key and value. */
-export const queryKeyValueWidth = (config: ModelConfig): number => config.width + 2 * keyValueWidth(config);
+export const queryKeyValueWidth = (config: ModelConfig): number => queryWidth(config) + 2 * keyValueWidth(config);
 
 /** Logits of every position; every layer's activations are kept for the way back. */
 export function createForward(arena: Arena, weights: LlamaWeights, shape: LlamaShape): LlamaForward {

@@ -6,7 +6,7 @@ import type { OpenProgramFunction } from './program.ts';
 import { openShaderProgram } from './shader.ts';
 import { openTrainProgram } from './train.ts';
 
-export const programs: Readonly<Record<ProgramName, OpenProgramFunction>> = {
+export const programs: Readonly<Partial<Record<ProgramName, OpenProgramFunction>>> = {
   shader: openShaderProgram,
   train: openTrainProgram,
   generate: openGenerateProgram,

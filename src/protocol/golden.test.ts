@@ -38,10 +38,22 @@ const golden: Readonly<Record<MessageType, string>> = {
   jobs: '67be8a0ee5d3900457ef2d48409949777cc25dc7f4b5f816811d04d3dccd61bb',
   'job-state': '98a5f5b347098995c939c1bcf264d73bc1cf94c4fe770dd3c63efbdee47e633e',
   'unit-accepted': 'a7d8fa66441c8fd0bb6d85cfeff16a9a67e571550c917c418f3a21af13b5f3ec',
+  'stage-ready': 'ec5c429aee11dc430e236b11cb0dea32a76385d90c3db0287f31b577c2305e5b',
+  'stage-wire': '32d7e8ffd09cee9e6e3544d762833e7e47dfbec8439299687192cd4929c4d6e6',
+  'stage-open': '9e2e3ea0435ff5b9fcb538ebc31bea26163ace547815df4eb451dde40f5d6431',
+  'stage-close': '3bf430dd37fd1a3f7b44dd8016d1737829c05a896cbe61e34018d35791e0ddca',
+  'stage-tokens': 'e1436efcbb57e0daf5588174aa6e067df80c46fa8f320e58c89aded4bb9bdcc3',
+  'stage-rows': 'b98b0de4355dd52fcae8d24f22e74e7a63f794fba6c3a50a976e727e1033a4f7',
+  'stage-want': 'd4c193668a32b100da01e4e9f138bb2dddfc391a617ce20229eef8431d603342',
+  ask: '61d90680ae7fa71b2f3848feaf80716a3920ccb80e0098037813129f36476c20',
+  'ask-stop': '501e30a27f417363146f7d177539f805944a4f1d615a2ad78a26ebdec2f22fd8',
+  answer: 'e756fd124cf23e28dc1857d99d0a195dd130ccfdbf1de85ac168f04bed4a9f9e',
+  answered: '220942f0b5ddaa716af8ecdb2827e391d0d25a157b02368d9182fb5470de5515',
+  'ask-refused': 'fb9134ed7e0c230977fdabe1251d8de751abfba482b3aa1d522beba3cfbd8836',
 };
 
-test('the digests below are those of protocol version 1', () => {
-  expect(protocolVersion).toBe(1);
+test('the digests below are those of protocol version 2', () => {
+  expect(protocolVersion).toBe(2);
 });
 
 test('a frame is its header length, its header and its aligned tails', () => {

@@ -101,7 +101,7 @@ export const trainJobFileSchema = v.strictObject({
   program: v.literal('train'),
   model: v.optional(
     v.strictObject({
-      architecture: v.optional(model.architecture, 'llama'),
+      architecture: v.optional(v.literal('llama', 'only "llama" is trained so far'), 'llama'),
       layers: v.optional(model.layers, 2),
       width: v.optional(model.width, 64),
       /** Left out: 8/3 of the width, rounded up to a multiple of 4. */

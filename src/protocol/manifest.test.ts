@@ -119,12 +119,12 @@ describe('a manifest', () => {
     [
       'key and value heads that do not divide the heads',
       { ...generateJob, generate: { ...generateJob.generate, model: { ...model, keyValueHeads: 3 } } },
-      'manifest: model: keyValueHeads must divide heads',
+      'manifest: model: 3 key and value heads do not divide 4 heads',
     ],
     [
       'an odd head width',
       { ...generateJob, generate: { ...generateJob.generate, model: { ...model, width: 60 } } },
-      'manifest: model: width must be an even multiple of heads',
+      'manifest: model: width 30 is no even multiple of 4 heads',
     ],
     [
       'samples that are not its units',

@@ -5,9 +5,19 @@
 
 import { parseJson, v, accountId, digest, finite, fraction, positive, shortText, whole } from '../core/schema.ts';
 import { fromUtf8, utf8, type Bytes } from '../core/bytes.ts';
-import { chunkBytesMax, leaseMsMax, priceMax, replicasMax, resultBytesMax, unitsPerJobMax } from '../core/limits.ts';
+import {
+  chunkBytesMax,
+  leaseMsMax,
+  priceMax,
+  replicasMax,
+  resultBytesMax,
+  sequencesMax,
+  servedContextMax,
+  unitsPerJobMax,
+} from '../core/limits.ts';
 import { ok, problem, type Result } from '../core/result.ts';
 import { artifactSchema, checkArtifact } from './artifact.ts';
+import { misshapen, modelConfigSchema, untrainable, type ModelConfig } from './model-config.ts';
 
 export const elementTypes = ['f32', 'u32', 'i32', 'f16', 'bytes'] as const;
 export type ElementType = (typeof elementTypes)[number];
@@ -53,23 +63,7 @@ export const shaderPlanSchema = v.strictObject({
 });
 export type ShaderPlan = v.InferOutput<typeof shaderPlanSchema>;
 
-export const modelConfigSchema = v.strictObject({
-  architecture: v.literal('llama'),
-  layers: whole(1, 256),
-  /** Width of the residual stream. */
-  width: whole(2, 65536),
-  /** Width inside the feed-forward block. */
-  hidden: whole(2, 262144),
-  heads: whole(1, 1024),
-  /** Key and value heads, a divisor of `heads`. */
-  keyValueHeads: whole(1, 1024),
-  vocabulary: whole(2, 1_000_000),
-  /** Longest sequence in tokens. */
-  context: whole(2, 1_000_000),
-  ropeTheta: positive,
-  normEpsilon: positive,
-});
-export type ModelConfig = v.InferOutput<typeof modelConfigSchema>;
+export { modelConfigSchema, type ModelConfig };
 
 export const methodSchema = v.strictObject({
   name: v.picklist(['diloco', 'solo']),
@@ -137,6 +131,39 @@ export const generatePlanSchema = v.strictObject({
 });
 export type GeneratePlan = v.InferOutput<typeof generatePlanSchema>;
 
+/** How activations travel from stage to stage: as they are, rounded to halves, or to bytes with a scale for each block. */
+export const activationFormats = ['f32', 'f16', 'int8'] as const;
+export type ActivationFormat = (typeof activationFormats)[number];
+export const weightFormats = ['safetensors', 'gguf', 'llama2c'] as const;
+
+/** A model that answers requests for as long as the job lives. A unit is a place: a stage of a pipeline, or its spare. */
+export const servePlanSchema = v.strictObject({
+  /** What requests call it. */
+  name: v.pipe(shortText, v.minLength(1)),
+  model: modelConfigSchema,
+  /** A whole file of weights; each stage reads the ranges that hold its layers. */
+  weights: artifactSchema,
+  format: v.picklist(weightFormats),
+  /** Tokenizer and chat template, for those who ask; stages see token ids only. */
+  tokenizer: artifactSchema,
+  /** Into how many volunteers' devices a model is split, layer after layer. */
+  stages: whole(1, 64),
+  /** Volunteers that hold a stage's layers ready, in case its own goes away. */
+  spares: whole(0, 4),
+  /** Copies of the whole, each with requests of its own. */
+  pipelines: whole(1, 256),
+  /** Longest sequence in tokens, at most the model's own. */
+  context: whole(2, servedContextMax),
+  /** Sequences that one pipeline works on at once. */
+  sequences: whole(1, sequencesMax),
+  activations: v.picklist(activationFormats),
+  variants,
+});
+export type ServePlan = v.InferOutput<typeof servePlanSchema>;
+
+/** Places in all: each stage of each pipeline, with its spares. */
+export const placesOf = ({ stages, spares, pipelines }: ServePlan): number => pipelines * stages * (1 + spares);
+
 export const verifySchema = v.strictObject({
   /** Agreeing results that a unit needs. */
   replicas: whole(1, replicasMax),
@@ -164,6 +191,7 @@ export const manifestSchema = v.variant('program', [
   v.strictObject({ ...common, program: v.literal('shader'), shader: shaderPlanSchema }),
   v.strictObject({ ...common, program: v.literal('train'), train: trainPlanSchema }),
   v.strictObject({ ...common, program: v.literal('generate'), generate: generatePlanSchema }),
+  v.strictObject({ ...common, program: v.literal('serve'), serve: servePlanSchema }),
 ]);
 export type Manifest = v.InferOutput<typeof manifestSchema>;
 export type ProgramName = Manifest['program'];
@@ -192,10 +220,12 @@ export function checkManifest(manifest: Manifest): Result<Manifest> {
     if (!checked.ok) return checked;
   }
   if (manifest.program === 'shader') return checkShader(manifest);
-  const plan = manifest.program === 'train' ? manifest.train : manifest.generate;
-  const { heads, keyValueHeads, width } = plan.model;
-  if (heads % keyValueHeads !== 0) return problem('manifest', 'manifest: model: keyValueHeads must divide heads');
-  if (width % (2 * heads) !== 0) return problem('manifest', 'manifest: model: width must be an even multiple of heads');
+  const plan =
+    manifest.program === 'train' ? manifest.train : manifest.program === 'serve' ? manifest.serve : manifest.generate;
+  const wrong = misshapen(plan.model);
+  if (wrong !== undefined) return problem('manifest', `manifest: model: ${wrong}`);
+  const beyond = manifest.program === 'train' ? untrainable(plan.model) : undefined;
+  if (beyond !== undefined) return problem('manifest', `manifest: train: ${beyond} cannot be trained, only run`);
   if (manifest.program === 'generate') {
     const { samples, samplesPerUnit } = manifest.generate;
     if (Math.ceil(samples / samplesPerUnit) !== manifest.units) {
@@ -205,6 +235,20 @@ export function checkManifest(manifest: Manifest): Result<Manifest> {
       );
     }
   }
+  return manifest.program === 'serve' ? checkServe(manifest) : ok(manifest);
+}
+
+function checkServe(manifest: ManifestOf<'serve'>): Result<Manifest> {
+  const refuse = (text: string) => problem('manifest', `manifest: serve: ${text}`);
+  const { serve } = manifest;
+  if (serve.stages > serve.model.layers) {
+    return refuse(`${serve.stages} stages of ${serve.model.layers} layers; a stage needs one at least`);
+  }
+  if (serve.context > serve.model.context) {
+    return refuse(`context of ${serve.context} tokens, the model was made for ${serve.model.context}`);
+  }
+  if (manifest.units !== placesOf(serve)) return refuse(`${manifest.units} units, its places are ${placesOf(serve)}`);
+  if (manifest.verify.replicas !== 1) return refuse('verify.replicas must be 1');
   return ok(manifest);
 }
 
@@ -250,6 +294,11 @@ export function artifactsOf(manifest: Manifest): readonly (readonly [string, v.I
       return [['train.data', manifest.train.data]];
     case 'generate':
       return [['generate.weights', manifest.generate.weights]];
+    case 'serve':
+      return [
+        ['serve.weights', manifest.serve.weights],
+        ['serve.tokenizer', manifest.serve.tokenizer],
+      ];
   }
 }
 

@@ -21,6 +21,16 @@ const jobState = {
   reason: null,
 } as const;
 
+const sampling = {
+  maxTokens: 16,
+  temperature: 0.75,
+  topP: 1,
+  topK: 0,
+  seed: 7,
+  stopTokens: [2],
+  topLogprobs: 1,
+};
+
 export const messageExamples: { readonly [Type in MessageType]: MessageOf<Type> } = {
   hello: {
     type: 'hello',
@@ -111,5 +121,62 @@ export const messageExamples: { readonly [Type in MessageType]: MessageOf<Type> 
     unit: 7,
     digest,
     by: [{ account, peer, deviceClass: 'google swiftshader chromium', receipt: digest }],
+  },
+  'stage-ready': { type: 'stage-ready', ...lease, bytes: 1_048_576 },
+  'stage-wire': { type: 'stage-wire', ...lease, previous: peer, next: peer },
+  'stage-open': {
+    type: 'stage-open',
+    ...lease,
+    prompt: 4,
+    promptTokens: [1, 403, 407],
+    samples: [{ stream: 5, sample: 0, tokens: [261] }],
+    sampling,
+  },
+  'stage-close': { type: 'stage-close', ...lease, streams: [4, 5] },
+  'stage-tokens': {
+    type: 'stage-tokens',
+    ...lease,
+    to: peer,
+    tokens: [{ stream: 5, position: 4, token: 261, logprob: -0.5, top: [[261, -0.5]] }],
+  },
+  'stage-rows': {
+    type: 'stage-rows',
+    job,
+    from: peer,
+    rows: [
+      [4, 0],
+      [4, 1],
+    ],
+  },
+  'stage-want': { type: 'stage-want', job, wants: [[5, 4]] },
+  ask: { type: 'ask', id: '0a'.repeat(16), job, promptTokens: [1, 403, 407], firstSample: 0, samples: 2, ...sampling },
+  'ask-stop': { type: 'ask-stop', id: '0a'.repeat(16), samples: [1] },
+  answer: {
+    type: 'answer',
+    id: '0a'.repeat(16),
+    tokens: [{ sample: 0, token: 261, logprob: -0.5, top: [] }],
+    finished: [{ sample: 1, reason: 'stop' }],
+  },
+  answered: {
+    type: 'answered',
+    id: '0a'.repeat(16),
+    by: [
+      {
+        pipeline: 0,
+        stage: 1,
+        firstLayer: 3,
+        layers: 2,
+        account,
+        peer,
+        deviceClass: 'google swiftshader chromium',
+      },
+    ],
+  },
+  'ask-refused': {
+    type: 'ask-refused',
+    id: '0a'.repeat(16),
+    kind: 'busy',
+    reason: '128 requests wait already',
+    retrySeconds: 5,
   },
 };

@@ -6,6 +6,8 @@
  *   hub         lease, revoke, settled, standing; unit-accepted (+1 tail), job-state, chunks-wanted, jobs
  *   submitter   submit, watch, cancel, list-jobs
  *
+ * Those about served models are in `serving-messages.ts`.
+ *
  * A message fits a frame's header; the bytes of results and chunks are tails. Peers are strangers: a header is parsed
  * before anything else looks at it.
  */
@@ -26,9 +28,11 @@ import {
 import { leasesPerMessageMax, unitsPerJobMax } from '../core/limits.ts';
 import type { Result } from '../core/result.ts';
 import { digestsPerMessageMax } from './artifact.ts';
+import { servingSchemas, stageSchema } from './serving-messages.ts';
 
 const unit = whole(0, unitsPerJobMax);
 const attempt = whole(1, Number.MAX_SAFE_INTEGER);
+const programName = v.picklist(['shader', 'train', 'generate', 'serve']);
 const seconds = v.pipe(finite, v.minValue(0));
 const hex32 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits'));
 
@@ -77,12 +81,13 @@ export const leaseSchema = v.strictObject({
   ...leaseKey,
   /** Time from receipt until the lease ends. */
   seconds,
-  program: v.picklist(['shader', 'train', 'generate']),
+  program: programName,
   programVersion: whole(1, 1_000_000),
   submitter: accountId,
   /** The submitter's signature of the manifest, whose digest is the job's id. */
   signature: base64Text,
   seat: v.optional(seatSchema),
+  stage: v.optional(stageSchema),
 });
 export type Lease = v.InferOutput<typeof leaseSchema>;
 
@@ -123,7 +128,7 @@ export type TrainReport = v.InferOutput<typeof trainReportSchema>;
 const jobStateFields = {
   job: jobId,
   name: shortText,
-  program: v.picklist(['shader', 'train', 'generate']),
+  program: programName,
   state: v.picklist(jobStates),
   units: unit,
   accepted: unit,
@@ -238,6 +243,7 @@ const schemas = {
     /** The accounts and device classes whose results agree with the accepted one. */
     by: v.array(v.strictObject({ account: accountId, peer: peerId, deviceClass: shortText, receipt: digest })),
   }),
+  ...servingSchemas,
 } as const;
 
 type Schemas = typeof schemas;
@@ -255,7 +261,7 @@ export const refusal = (what: string, reason: string): MessageOf<'refused'> => (
 export const shortReason = (reason: string): string => reason.slice(0, 1000);
 
 /** Messages whose bytes travel as one tail; all others have none. */
-export const messagesWithTail: ReadonlySet<MessageType> = new Set(['result', 'chunk', 'unit-accepted']);
+export const messagesWithTail: ReadonlySet<MessageType> = new Set(['result', 'chunk', 'unit-accepted', 'stage-rows']);
 /** Messages that may be large go over the bulk lane, so that they never delay a lease. */
 export const laneOf = (type: MessageType): 'control' | 'bulk' => (messagesWithTail.has(type) ? 'bulk' : 'control');
 
