@@ -1,0 +1,476 @@
+/**
+ * One stage of a model that is spread over several volunteers, as a pure machine: it says which rows to compute next and what
+ * to send to whom. Rows flow from the first stage to the last; chosen tokens go from the last to the first, which feeds them
+ * and reports them. A model on one device is a pipeline of one stage.
+ *
+ * Nothing is sent that was not asked for: a stage says from which position on it wants rows of a stream, its predecessor
+ * keeps what it gave out and sends from there. So a stage that takes over from a dead one wants everything from the
+ * beginning, computes it again (rows have the same bits, in whatever batches they come), and goes on where the other stopped;
+ * the stage behind it wants only what it lacks, and nobody else notices. The first stage asks the last for tokens likewise.
+ *
+ * A request is a prompt, whose rows are computed once, and samples, which begin with its cache. Each is a stream.
+ */
+
+import { assert } from '../core/assert.ts';
+import type { MessageOf } from '../protocol/messages.ts';
+import type { ChosenToken, ServeSampling } from '../protocol/serving-messages.ts';
+
+export interface PipelineStageOptions {
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  /** Width of a row of activations. */
+  readonly width: number;
+  /** Rows in one batch, at most. */
+  readonly rowsMax: number;
+}
+
+/** `[stream, position]`. */
+export type RowKey = readonly [number, number];
+
+export type StageInput =
+  | { readonly type: 'open'; readonly request: Omit<MessageOf<'stage-open'>, 'type' | 'job' | 'unit' | 'attempt'> }
+  | { readonly type: 'close'; readonly streams: readonly number[] }
+  /** Who stands before this stage and behind it now; absent while nobody does. The last stage's next is the first. */
+  | { readonly type: 'wired'; readonly previous?: string | undefined; readonly next?: string | undefined }
+  /** Activations [rows, width] from the previous stage. */
+  | { readonly type: 'rows'; readonly rows: readonly RowKey[]; readonly values: Float32Array }
+  /** The next stage, or one that will be, asks for rows; the first asks the last for tokens. */
+  | { readonly type: 'want'; readonly from: string; readonly wants: readonly RowKey[] }
+  /** What the last stage chose, for the first. */
+  | { readonly type: 'tokens'; readonly tokens: readonly ChosenToken[] };
+
+export type StageOutput =
+  | { readonly type: 'rows'; readonly rows: readonly RowKey[]; readonly values: Float32Array }
+  | { readonly type: 'want'; readonly wants: readonly RowKey[] }
+  /** `to` the first stage, or, from there, to the hub. */
+  | { readonly type: 'tokens'; readonly to: 'next' | 'hub'; readonly tokens: readonly ChosenToken[] };
+
+/** A token to choose from the logits after row `row` of a batch. */
+export interface Draw {
+  readonly row: number;
+  readonly stream: number;
+  /** The place that the token will have in its stream. */
+  readonly position: number;
+  readonly sample: number;
+  readonly sampling: ServeSampling;
+}
+
+/** What the device is to do next, in this order: close, open, compute, draw. */
+export interface StageBatch {
+  readonly closes: readonly number[];
+  /** Streams with what they may grow to; a sample begins with the cache of its prompt. */
+  readonly opens: readonly { readonly stream: number; readonly tokensMax: number; readonly prefix?: number }[];
+  /** Rows of prompts and rows of samples are never mixed. */
+  readonly kind: 'prefill' | 'decode';
+  readonly rows: readonly RowKey[];
+  /** What goes in at the first stage: a token for each row. */
+  readonly tokens?: Uint32Array<ArrayBuffer>;
+  /** What goes in elsewhere: activations [rows, width]. */
+  readonly values?: Float32Array<ArrayBuffer>;
+  readonly draws: readonly Draw[];
+}
+
+/** What came of a batch: activations [rows, width], or at the last stage a token for each draw. */
+export type BatchResult =
+  { readonly values: Float32Array } | { readonly chosen: readonly Pick<ChosenToken, 'token' | 'logprob' | 'top'>[] };
+
+export interface PipelineStage {
+  receive(input: StageInput): readonly StageOutput[];
+  /** The next batch, or undefined while there is nothing to do; it may only close streams. Each must be followed by `computed`. */
+  next(): StageBatch | undefined;
+  computed(batch: StageBatch, result: BatchResult): readonly StageOutput[];
+  /** Streams that are open, for display. */
+  open(): number;
+}
+
+export const createPipelineStage = (options: PipelineStageOptions): PipelineStage => new Stage(options);
+
+interface Stream {
+  readonly id: number;
+  readonly request: Request;
+  /** The sample's number; undefined for the prompt's own stream. */
+  readonly sample: number | undefined;
+  /** Its first row's position. */
+  readonly start: number;
+  /** Rows before this position are in the cache. */
+  computed: number;
+  /** Whether the device keeps a cache for it. */
+  isOpen: boolean;
+  isClosed: boolean;
+  /** A sample's tokens that are known here, from `start` on; a prompt's are the request's. */
+  readonly tokens: ChosenToken[];
+  /** Rows that came from the previous stage, from `start` on; emptied as they are computed. */
+  readonly arrived: (Float32Array | undefined)[];
+  /** Rows that were computed, from `start` on, for whoever wants them again. */
+  readonly given: Float32Array[];
+  /** The position from which the next stage wants rows; undefined while it has not said. */
+  wanted: number | undefined;
+}
+
+interface Request {
+  readonly promptTokens: readonly number[];
+  readonly sampling: ServeSampling;
+  readonly prompt: Stream;
+  readonly samples: Stream[];
+}
+
+/** Wants for streams that this stage does not know yet: the hub's word may come later than the neighbour's. */
+const earlyWantsMax = 4096;
+
+class Stage implements PipelineStage {
+  private readonly options: PipelineStageOptions;
+  private readonly streams = new Map<number, Stream>();
+  /** What was asked for too early, by who asked: for streams not opened yet, or by who is not behind this stage yet. */
+  private readonly earlyWants = new Map<string, Map<number, number>>();
+  private earlyWantsHeld = 0;
+  private closing: number[] = [];
+  private previous: string | undefined;
+  private following: string | undefined;
+  /** Prompts and samples take turns where both have rows. */
+  private lastKind: StageBatch['kind'] = 'decode';
+
+  constructor(options: PipelineStageOptions) {
+    this.options = options;
+  }
+
+  open(): number {
+    return this.streams.size;
+  }
+
+  receive(input: StageInput): readonly StageOutput[] {
+    switch (input.type) {
+      case 'open':
+        return this.openRequest(input.request);
+      case 'close':
+        this.closeStreams(input.streams);
+        return [];
+      case 'wired':
+        return this.wire(input);
+      case 'rows':
+        return this.takeRows(input.rows, input.values);
+      case 'want':
+        return this.takeWants(input.from, input.wants);
+      case 'tokens':
+        return this.takeTokens(input.tokens);
+    }
+  }
+
+  next(): StageBatch | undefined {
+    const kinds = this.lastKind === 'decode' ? (['prefill', 'decode'] as const) : (['decode', 'prefill'] as const);
+    for (const kind of kinds) {
+      const streams = this.ready(kind);
+      if (streams.length > 0) return this.batchOf(kind, streams);
+    }
+    return this.closing.length > 0 ? this.batchOf('decode', []) : undefined;
+  }
+
+  computed(batch: StageBatch, result: BatchResult): readonly StageOutput[] {
+    const outputs: StageOutput[] = [];
+    if ('chosen' in result) outputs.push(...this.drawn(batch, result.chosen));
+    else outputs.push(...this.gave(batch, result.values));
+    return outputs;
+  }
+
+  // What comes in
+
+  private openRequest(request: Extract<StageInput, { type: 'open' }>['request']): readonly StageOutput[] {
+    const { prompt, promptTokens, sampling, samples } = request;
+    if ([prompt, ...samples.map(({ stream }) => stream)].some((stream) => this.streams.has(stream))) return [];
+    const streamOf = (id: number, sample: number | undefined, start: number, of: () => Request): Stream => ({
+      id,
+      get request() {
+        return of();
+      },
+      sample,
+      start,
+      computed: start,
+      isOpen: false,
+      isClosed: false,
+      tokens: [],
+      arrived: [],
+      given: [],
+      wanted: undefined,
+    });
+    const opened: Request = {
+      promptTokens,
+      sampling,
+      prompt: streamOf(prompt, undefined, 0, () => opened),
+      samples: samples.map(({ stream, sample, tokens }) => {
+        const own = streamOf(stream, sample, promptTokens.length, () => opened);
+        for (const [index, token] of tokens.entries()) {
+          own.tokens.push({ stream, position: promptTokens.length + index, token, logprob: 0, top: [] });
+        }
+        return own;
+      }),
+    };
+    const streams = [opened.prompt, ...opened.samples];
+    for (const stream of streams) this.streams.set(stream.id, stream);
+    return [...this.wants(streams), ...this.takeEarlyWants()];
+  }
+
+  private closeStreams(ids: readonly number[]): void {
+    for (const id of ids) {
+      const stream = this.streams.get(id);
+      if (stream === undefined) continue;
+      this.forget(stream);
+      const { prompt, samples } = stream.request;
+      if (samples.every(({ isClosed }) => isClosed)) this.forget(prompt);
+    }
+  }
+
+  private forget(stream: Stream): void {
+    if (stream.isClosed) return;
+    stream.isClosed = true;
+    this.streams.delete(stream.id);
+    if (stream.isOpen) this.closing.push(stream.id);
+  }
+
+  private wire({ previous, next }: Extract<StageInput, { type: 'wired' }>): readonly StageOutput[] {
+    const streams = [...this.streams.values()];
+    // Whoever stands behind now says anew what it wants, or has said so already.
+    if (next !== this.following) for (const stream of streams) stream.wanted = undefined;
+    this.previous = previous;
+    this.following = next;
+    return [...this.wants(streams), ...this.takeEarlyWants()];
+  }
+
+  private takeRows(rows: readonly RowKey[], values: Float32Array): readonly StageOutput[] {
+    const { width, isFirst } = this.options;
+    if (isFirst || values.length !== rows.length * width) return [];
+    const lacking = new Set<Stream>();
+    for (const [index, [id, position]] of rows.entries()) {
+      const stream = this.streams.get(id);
+      if (stream === undefined) continue;
+      const next = stream.start + stream.arrived.length;
+      if (position === next) stream.arrived.push(values.slice(index * width, (index + 1) * width));
+      else if (position > next) lacking.add(stream);
+    }
+    return this.wants([...lacking]);
+  }
+
+  private takeWants(from: string, wants: readonly RowKey[]): readonly StageOutput[] {
+    const streams: Stream[] = [];
+    for (const [id, position] of wants) {
+      const stream = this.streams.get(id);
+      if (stream === undefined || from !== this.following) {
+        this.keepEarlyWant(from, id, position);
+        continue;
+      }
+      stream.wanted = Math.max(stream.start, position);
+      streams.push(stream);
+    }
+    return this.give(streams);
+  }
+
+  private keepEarlyWant(from: string, id: number, position: number): void {
+    if (this.earlyWantsHeld >= earlyWantsMax) {
+      this.earlyWants.clear();
+      this.earlyWantsHeld = 0;
+    }
+    const own = this.earlyWants.get(from) ?? new Map<number, number>();
+    if (!own.has(id)) this.earlyWantsHeld++;
+    this.earlyWants.set(from, own.set(id, position));
+  }
+
+  /** What was asked for early by who stands behind now; closed streams are asked for in vain. */
+  private takeEarlyWants(): readonly StageOutput[] {
+    const own = this.following === undefined ? undefined : this.earlyWants.get(this.following);
+    if (own === undefined || this.following === undefined) return [];
+    const known = [...own].filter(([id]) => this.streams.has(id));
+    for (const [id] of known) own.delete(id);
+    this.earlyWantsHeld -= known.length;
+    return this.takeWants(this.following, known);
+  }
+
+  private takeTokens(tokens: readonly ChosenToken[]): readonly StageOutput[] {
+    if (!this.options.isFirst) return [];
+    const news = tokens.filter((token) => this.append(token));
+    return inMessages(news).map((some) => ({ type: 'tokens', to: 'hub', tokens: some }));
+  }
+
+  /** Whether it is the next one of its stream. */
+  private append(token: ChosenToken): boolean {
+    const stream = this.streams.get(token.stream);
+    if (stream === undefined || stream.sample === undefined) return false;
+    if (token.position !== stream.start + stream.tokens.length) return false;
+    if (stream.tokens.length >= stream.request.sampling.maxTokens || hasStopped(stream)) return false;
+    stream.tokens.push(token);
+    return true;
+  }
+
+  // What is computed
+
+  private ready(kind: StageBatch['kind']): Stream[] {
+    return [...this.streams.values()].filter((stream) => {
+      if ((stream.sample === undefined) !== (kind === 'prefill')) return false;
+      if (stream.sample !== undefined && stream.request.prompt.computed < stream.start) return false;
+      return stream.computed < this.end(stream);
+    });
+  }
+
+  /** The position before which rows can be computed now. */
+  private end(stream: Stream): number {
+    if (!this.options.isFirst) return stream.start + stream.arrived.length;
+    const { promptTokens, sampling } = stream.request;
+    if (stream.sample === undefined) return promptTokens.length;
+    // The last token needs no row: nothing comes after it.
+    const fed = hasStopped(stream) ? stream.tokens.length - 1 : stream.tokens.length;
+    return stream.start + Math.min(fed, sampling.maxTokens - 1);
+  }
+
+  private batchOf(kind: StageBatch['kind'], streams: readonly Stream[]): StageBatch {
+    this.lastKind = kind;
+    const { isFirst, isLast, width, rowsMax } = this.options;
+    const keys: RowKey[] = [];
+    const tokens: number[] = [];
+    const values: Float32Array[] = [];
+    const draws: Draw[] = [];
+    const opens: { stream: number; tokensMax: number; prefix?: number }[] = [];
+    const take = (stream: Stream, count: number): void => {
+      if (!stream.isOpen) {
+        stream.isOpen = true;
+        opens.push(openingOf(stream));
+      }
+      for (let position = stream.computed; position < stream.computed + count; position++) {
+        if (isLast) draws.push(...drawsAfter(stream, position, keys.length));
+        keys.push([stream.id, position]);
+        if (isFirst) tokens.push(tokenAt(stream, position));
+        else values.push(takeArrived(stream, position));
+      }
+      stream.computed += count;
+    };
+    // Every stream has its turn before one has a second row: a replay does not hold up those who generate.
+    const share = Math.max(1, Math.floor(rowsMax / Math.max(1, streams.length)));
+    for (const stream of streams) {
+      const count = Math.min(share, this.end(stream) - stream.computed, rowsMax - keys.length);
+      if (count > 0) take(stream, count);
+    }
+    const closes = this.closing;
+    this.closing = [];
+    const input = isFirst ? { tokens: Uint32Array.from(tokens) } : { values: joined(values, width) };
+    return { closes, opens, kind, rows: keys, draws, ...input };
+  }
+
+  private gave({ rows }: StageBatch, computed: Float32Array): readonly StageOutput[] {
+    const { width } = this.options;
+    assert(computed.length === rows.length * width, `${rows.length} rows gave ${computed.length} numbers`);
+    const touched = new Set<Stream>();
+    for (const [index, [id]] of rows.entries()) {
+      const stream = this.streams.get(id);
+      if (stream === undefined) continue;
+      stream.given.push(computed.slice(index * width, (index + 1) * width));
+      touched.add(stream);
+    }
+    return this.give([...touched]);
+  }
+
+  private drawn(
+    { draws }: StageBatch,
+    chosen: Extract<BatchResult, { chosen: unknown }>['chosen'],
+  ): readonly StageOutput[] {
+    assert(draws.length === chosen.length, `${draws.length} draws gave ${chosen.length} tokens`);
+    const news: ChosenToken[] = [];
+    const touched = new Set<Stream>();
+    for (const [index, { stream: id, position }] of draws.entries()) {
+      const one = chosen[index];
+      const stream = this.streams.get(id);
+      if (one === undefined || stream === undefined) continue;
+      const token = { ...one, stream: id, position };
+      if (this.append(token)) news.push(token);
+      touched.add(stream);
+    }
+    if (!this.options.isFirst) return this.give([...touched]);
+    return inMessages(news).map((some) => ({ type: 'tokens', to: 'hub', tokens: some }));
+  }
+
+  // What goes out
+
+  /** What this stage lacks of these streams: rows, or at the first stage tokens. */
+  private wants(streams: readonly Stream[]): readonly StageOutput[] {
+    const { isFirst, isLast } = this.options;
+    if ((isFirst && isLast) || this.previous === undefined) return [];
+    const lacking = isFirst ? streams.filter(({ sample }) => sample !== undefined) : streams;
+    const wants = lacking.map((stream): RowKey => {
+      return [stream.id, stream.start + (isFirst ? stream.tokens : stream.arrived).length];
+    });
+    return inMessages(wants).map((some) => ({ type: 'want', wants: some }));
+  }
+
+  /** What is there of these streams and wanted. */
+  private give(streams: readonly Stream[]): readonly StageOutput[] {
+    if (this.options.isLast) {
+      const tokens = streams.flatMap((stream) => wantedOf(stream, stream.tokens));
+      return inMessages(tokens).map((some) => ({ type: 'tokens', to: 'next', tokens: some }));
+    }
+    const rows = streams.flatMap((stream) => {
+      const first = stream.wanted ?? 0;
+      return wantedOf(stream, stream.given).map((row, index) => ({ key: [stream.id, first + index] as const, row }));
+    });
+    return inMessages(rows).map((some) => ({
+      type: 'rows',
+      rows: some.map(({ key }) => key),
+      values: joined(
+        some.map(({ row }) => row),
+        this.options.width,
+      ),
+    }));
+  }
+}
+
+/** What the next stage wants of what there is, from the stream's start on; it is then no longer wanted. */
+function wantedOf<Part>(stream: Stream, given: readonly Part[]): readonly Part[] {
+  if (stream.wanted === undefined) return [];
+  const parts = given.slice(stream.wanted - stream.start);
+  stream.wanted += parts.length;
+  return parts;
+}
+
+/** Rows, wants or tokens in one message: what its schema takes. */
+const partsMax = 256;
+
+function inMessages<Part>(parts: readonly Part[]): Part[][] {
+  const messages: Part[][] = [];
+  for (let start = 0; start < parts.length; start += partsMax) messages.push(parts.slice(start, start + partsMax));
+  return messages;
+}
+
+function hasStopped({ tokens, request }: Stream): boolean {
+  const last = tokens.at(-1);
+  return last !== undefined && request.sampling.stopTokens.includes(last.token);
+}
+
+function openingOf(stream: Stream): { stream: number; tokensMax: number; prefix?: number } {
+  const { prompt, promptTokens, sampling } = stream.request;
+  if (stream.sample === undefined) return { stream: stream.id, tokensMax: promptTokens.length };
+  return { stream: stream.id, tokensMax: promptTokens.length + sampling.maxTokens, prefix: prompt.id };
+}
+
+function tokenAt(stream: Stream, position: number): number {
+  const token =
+    stream.sample === undefined ? stream.request.promptTokens[position] : stream.tokens[position - stream.start]?.token;
+  assert(token !== undefined, `stream ${stream.id} has no token at ${position}`);
+  return token;
+}
+
+/** The row's activations, which are needed only once. */
+function takeArrived(stream: Stream, position: number): Float32Array {
+  const row = stream.arrived[position - stream.start];
+  assert(row !== undefined, `stream ${stream.id} has no row at ${position}`);
+  stream.arrived[position - stream.start] = undefined;
+  return row;
+}
+
+/** The last row of a prompt begins every sample; any row of a sample brings its next token. */
+function drawsAfter(stream: Stream, position: number, row: number): Draw[] {
+  const { promptTokens, sampling, samples } = stream.request;
+  const draw = ({ id, sample }: Stream): Draw[] =>
+    sample === undefined ? [] : [{ row, stream: id, position: position + 1, sample, sampling }];
+  if (stream.sample !== undefined) return draw(stream);
+  return position === promptTokens.length - 1 ? samples.filter(({ isClosed }) => !isClosed).flatMap(draw) : [];
+}
+
+function joined(rows: readonly Float32Array[], width: number): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(rows.length * width);
+  for (const [index, row] of rows.entries()) values.set(row, index * width);
+  return values;
+}
