@@ -20,6 +20,7 @@ const golden: Readonly<Record<MessageType, string>> = {
   'chunk-get': 'df9fbf0f8cd67f84a013b996be4e420b61fba8b7fe2b6e11e37397f0cce5df5c',
   chunk: '3649c0ca7daa05467289ed18b85b7ed053d182664d97930c900fb7a0b8b2613f',
   'chunk-missing': 'e534553e8f15dab9bd70c28804b25bb9e4cdd5cb3fbf10c1b02457f3ee7f817d',
+  'peer-ready': '0a761c060f4a6e47d20c09bc3df5d582be6cb282156d64e512ea4fa51edf6bc4',
   ready: 'dd699e281ace16440c3f8038d1210c10c7d572ba9e8d36439779c66b3a81f4ee',
   pull: '594c2c8b934b84b5922608695da3a467357061f3bd9eb2587782b05901cee4f2',
   progress: '413558caa601dd8e92780b8fa2c90799cbe6aaf2ef3d4eea7764e7ff773a0bdc',

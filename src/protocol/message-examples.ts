@@ -50,6 +50,7 @@ export const messageExamples: { readonly [Type in MessageType]: MessageOf<Type> 
   'chunk-get': { type: 'chunk-get', digest },
   chunk: { type: 'chunk', digest },
   'chunk-missing': { type: 'chunk-missing', digest },
+  'peer-ready': { type: 'peer-ready' },
   ready: {
     type: 'ready',
     device: {

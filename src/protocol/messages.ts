@@ -2,6 +2,7 @@
  * Every message between a hub and its peers: one schema each, string tags. Who sends what:
  *
  *   both        hello, prove, ping, pong, refused, chunk-get, chunk, chunk-missing
+ *   volunteers  among themselves: chunk-get, chunk, chunk-missing, peer-ready
  *   volunteer   ready, pull, progress, result (+1 tail), failed, release
  *   hub         lease, revoke, settled, standing; unit-accepted (+1 tail), job-state, chunks-wanted, jobs
  *   submitter   submit, watch, cancel, list-jobs
@@ -161,6 +162,8 @@ const schemas = {
   'chunk-get': v.strictObject({ type: v.literal('chunk-get'), digest }),
   chunk: v.strictObject({ type: v.literal('chunk'), digest }),
   'chunk-missing': v.strictObject({ type: v.literal('chunk-missing'), digest }),
+  /** Of two volunteers that dialled each other, the one with the smaller id says so on the link that stays. */
+  'peer-ready': v.strictObject({ type: v.literal('peer-ready') }),
 
   ready: v.strictObject({
     type: v.literal('ready'),

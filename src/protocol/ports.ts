@@ -18,6 +18,8 @@ export interface Link {
   readonly addressBlock: string;
   /** Both ends' DTLS fingerprints in a fixed order, or empty where the transport has none; the hello signs it. */
   readonly binding: string;
+  /** True where a relay (TURN) carries every byte. */
+  readonly relayed?: boolean;
   /** Resolves when the frame is queued below the high-water mark; rejects with `LinkClosedError`. */
   send(lane: Lane, frame: Uint8Array): Promise<void>;
   /** Set once; frames that came earlier are held until then. */

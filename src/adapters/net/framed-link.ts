@@ -26,6 +26,7 @@ export interface LinkFacts {
   readonly remote: string;
   readonly addressBlock: string;
   readonly binding: string;
+  readonly relayed?: boolean;
   /** A lane waits above this many buffered bytes. */
   readonly highWater?: number;
 }
@@ -150,6 +151,7 @@ export function createFramedLink(transport: FragmentTransport, facts: LinkFacts)
     remote: facts.remote,
     addressBlock: facts.addressBlock,
     binding: facts.binding,
+    relayed: facts.relayed ?? false,
     counted,
     get bufferedMost() {
       return bufferedMost;

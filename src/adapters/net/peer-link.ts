@@ -31,11 +31,16 @@ export interface PeerOptions {
   readonly iceServers: readonly RTCIceServer[];
   /** Only through TURN, so that peers do not learn this machine's address. */
   readonly relayOnly?: boolean;
+  /** False: nobody's offer is answered, so that no stranger learns this machine's address; dialling is left. */
+  readonly accepts?: boolean;
 }
 
 /** This peer at its signalling server: it accepts links and dials others under one id. */
 export interface PeerListener extends Listener {
+  /** Waits for the signalling server where that has just gone. */
   dial(remote: PeerId): Promise<FramedLink>;
+  /** Registers anew, where a dead socket may pass for an open one; links stay. */
+  refresh(): void;
 }
 
 /** Bulk's stream; PeerJS's channel takes 0 or 1, by DTLS role. */
@@ -44,6 +49,8 @@ const bulkChannelId = 10;
 const attemptsMax = 3;
 /** Setting up takes about a second for ten pairs at once on a small machine. */
 const openMsMax = 20_000;
+/** How long a dial waits for the signalling server to come back. */
+const signallingMsMax = 10_000;
 /** How long a closed link may still send what it has queued, the reason for closing above all. */
 const flushMsMax = 1_000;
 
@@ -62,6 +69,7 @@ async function listen(options: PeerOptions, stays: boolean): Promise<PeerListene
     link.onClose(() => links.delete(link));
     return link;
   };
+  if (options.accepts === false) ignoreOffers(peer);
   peer.on('connection', (connection) => {
     openLink(peer, connection).then(
       (link) => {
@@ -76,14 +84,20 @@ async function listen(options: PeerOptions, stays: boolean): Promise<PeerListene
   });
   // What fails is told by `disconnected` or by a dial that never opens; without a listener nothing else happens.
   peer.on('error', () => {});
-  if (stays) reconnectSignalling(peer, options, () => closed);
+  const signalling = stays ? keepSignalling(peer, options, () => closed) : undefined;
 
   return {
     onLink(call) {
       accept = call;
       for (const link of waiting.splice(0)) call(link);
     },
-    dial: async (remote) => keep(await connect(peer, remote)),
+    dial: async (remote) => {
+      await signalling?.back();
+      return keep(await connect(peer, remote));
+    },
+    refresh: () => {
+      if (!closed && !peer.disconnected) peer.disconnect();
+    },
     async close() {
       closed = true;
       for (const link of links) link.close('the listener closed');
@@ -145,21 +159,58 @@ async function register(options: PeerOptions): Promise<Peer> {
   });
 }
 
-/** Links outlive their signalling; the socket comes back by itself, with a fresh token, so that others can dial again. */
-function reconnectSignalling(peer: Peer, options: PeerOptions, isClosed: () => boolean): void {
+/** PeerJS answers every offer by itself, and an answer names this machine's addresses. */
+function ignoreOffers(peer: Peer): void {
+  const { socket } = peer;
+  const emit = socket.emit.bind(socket);
+  socket.emit = (event: string | symbol, ...values: unknown[]): boolean => {
+    const [message] = values;
+    const isOffer = typeof message === 'object' && message !== null && Reflect.get(message, 'type') === 'OFFER';
+    return isOffer ? true : emit(event, ...values);
+  };
+}
+
+/**
+ * Links outlive their signalling; the socket comes back by itself, with a fresh token, so that others can dial again.
+ * `back` resolves when it stands; it does not wait for the next retry.
+ */
+function keepSignalling(peer: Peer, options: PeerOptions, isClosed: () => boolean): { back(): Promise<void> } {
   let delay = reconnectMsMin;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const reconnect = async (): Promise<void> => {
+    clearTimeout(timer);
+    const token = await options.token();
+    if (isClosed() || peer.destroyed || !peer.disconnected) return;
+    Object.assign(peer.options, { token });
+    peer.reconnect();
+  };
+  const retry = (): void => void reconnect().catch(() => peer.emit('disconnected', options.peer));
   peer.on('open', () => (delay = reconnectMsMin));
   peer.on('disconnected', () => {
     if (isClosed()) return;
-    const retry = async (): Promise<void> => {
-      const token = await options.token();
-      if (isClosed() || peer.destroyed || !peer.disconnected) return;
-      Object.assign(peer.options, { token });
-      peer.reconnect();
-    };
-    setTimeout(() => void retry().catch(() => peer.emit('disconnected', options.peer)), delay);
+    clearTimeout(timer);
+    timer = setTimeout(retry, delay);
     delay = Math.min(delay * 2, reconnectMsMax);
   });
+  return {
+    back: () =>
+      new Promise((resolve, reject) => {
+        if (peer.open) return resolve();
+        const settle = (error?: Error): void => {
+          clearTimeout(limit);
+          peer.off('open', opened);
+          peer.off('disconnected', failed);
+          if (error === undefined) resolve();
+          else reject(error);
+        };
+        const opened = (): void => settle();
+        const failed = (): void => settle(new LinkClosedError('the signalling server cannot be reached now'));
+        const limit = setTimeout(failed, signallingMsMax);
+        peer.on('open', opened);
+        peer.on('disconnected', failed);
+        if (peer.disconnected) retry();
+      }),
+  };
 }
 
 /** Dials; a connection that dies while it is set up is tried again, as offers and first packets may race on a fast network. */
@@ -274,6 +325,7 @@ function closeGently(connection: DataConnection, control: RTCDataChannel): void 
 
 interface PeerFacts {
   readonly remote: string;
+  readonly relayed: boolean;
   readonly addressBlock: string;
   readonly binding: string;
 }
@@ -282,6 +334,7 @@ async function describe(pc: RTCPeerConnection, peer: string): Promise<PeerFacts>
   const { address, relayed } = await selectedAddress(pc);
   return {
     remote: `peer ${peer}${relayed ? ' (relayed)' : ''}`,
+    relayed,
     addressBlock: address,
     binding: bindingOf(pc.localDescription?.sdp ?? '', pc.remoteDescription?.sdp ?? ''),
   };
