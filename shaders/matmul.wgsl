@@ -23,6 +23,8 @@ struct Arguments {
   activation: u32,
   has_residual: u32,
   accumulate: u32,
+  // Elements from one row of output and residual to the next.
+  output_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Arguments;
@@ -46,7 +48,7 @@ fn store_one(row: u32, column: u32, sum: f32) {
     value += bias[args.bias_offset + column];
   }
   value = activated(value);
-  let place = row * args.columns + column;
+  let place = row * args.output_stride + column;
   if (args.has_residual != 0u) {
     value += residual[args.residual_offset + place];
   }

@@ -19,6 +19,7 @@ struct Arguments {
   activation: u32,
   has_residual: u32,
   accumulate: u32,
+  output_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Arguments;
@@ -33,7 +34,7 @@ fn store_block(row: u32, column: u32, sums: mat4x4f) {
 // What stands around the product. Software adapters run both sides of a branch and skip only loops.
 fn finish_four(row: u32, column: u32, sums: vec4f) {
   var values = sums;
-  let place = row * args.columns + column;
+  let place = row * args.output_stride + column;
   for (var once = 0u; once < args.has_bias; once++) {
     values += bias_at(column);
   }

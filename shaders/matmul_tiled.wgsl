@@ -29,6 +29,7 @@ struct Arguments {
   activation: u32,
   has_residual: u32,
   accumulate: u32,
+  output_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Arguments;
@@ -146,7 +147,7 @@ fn store(row: u32, column: u32, sum: f32) {
     value += bias[args.bias_offset + column];
   }
   value = activated(value);
-  let place = row * args.columns + column;
+  let place = row * args.output_stride + column;
   if (args.has_residual != 0u) {
     value += residual[args.residual_offset + place];
   }

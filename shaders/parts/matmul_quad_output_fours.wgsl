@@ -18,6 +18,6 @@ fn output_at(place: u32) -> vec4f {
 
 fn store_four(row: u32, column: u32, values: vec4f) {
   if (row < args.rows && column < args.columns) {
-    output[(args.output_offset + row * args.columns + column) / 4u] = values;
+    output[(args.output_offset + row * args.output_stride + column) / 4u] = values;
   }
 }

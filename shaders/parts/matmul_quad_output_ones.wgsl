@@ -23,6 +23,6 @@ fn store_four(row: u32, column: u32, values: vec4f) {
   var own = values;
   let count = select(0u, min(4u, args.columns - min(column, args.columns)), row < args.rows);
   for (var index = 0u; index < count; index++) {
-    output[args.output_offset + row * args.columns + column + index] = own[index];
+    output[args.output_offset + row * args.output_stride + column + index] = own[index];
   }
 }

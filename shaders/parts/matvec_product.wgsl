@@ -17,6 +17,8 @@ struct Arguments {
   epsilon: f32,
   has_bias: u32,
   accumulate: u32,
+  // Elements from one row of output to the next.
+  output_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Arguments;
@@ -49,7 +51,7 @@ fn store(row: u32, column: u32, sum: f32) {
   if (args.has_bias != 0u) {
     value += bias[args.bias_offset + column];
   }
-  let place = args.output_offset + row * args.columns + column;
+  let place = args.output_offset + row * args.output_stride + column;
   if (args.accumulate != 0u) {
     value += output[place];
   }

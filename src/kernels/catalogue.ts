@@ -6,6 +6,7 @@ import { attentionDecodeCases, attentionDecodeKernels } from './attention-decode
 import { attentionCases, attentionKernels } from './attention.ts';
 import { ceilingKernels } from './ceilings.ts';
 import { crossEntropyCases, crossEntropyKernels } from './cross-entropy.ts';
+import { embeddingPartCases, embeddingPartKernels } from './embedding-part.ts';
 import { embeddingCases, embeddingKernels } from './embedding.ts';
 import { exactCases } from './exact-cases.ts';
 import { exactKernels } from './exact.ts';
@@ -70,6 +71,7 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...uint8Kernels,
   ...sgdKernels,
   ...topKKernels,
+  ...embeddingPartKernels,
 ];
 
 const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
@@ -102,6 +104,7 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   uint8Cases,
   sgdCases,
   topKCases,
+  embeddingPartCases,
 ];
 
 /** Each operation's cases come from a stream of their own, so that adding one leaves the others' numbers alone. */

@@ -14,7 +14,7 @@ import { bucketOf, safeChoices, type Choices, type Family, type Variant } from '
 
 export { matmulTolerance, matmulTruth, type Activation, type MatmulForm } from './matmul-truth.ts';
 
-const epilogue = ['has_bias', 'activation', 'has_residual', 'accumulate'] as const;
+const epilogue = ['has_bias', 'activation', 'has_residual', 'accumulate', 'output_stride'] as const;
 const plainDeclaration = {
   shader: 'matmul',
   parts: ['matmul_activation'],
@@ -75,6 +75,8 @@ export interface MatmulOptions extends MatmulSizes {
   readonly residual?: Tensor;
   /** Whether all this is added to what the output holds; default false. */
   readonly accumulate?: boolean;
+  /** Elements from one row of output and residual to the next; default columns. */
+  readonly outputStride?: number;
   readonly choices?: Choices;
 }
 
@@ -120,7 +122,11 @@ function quadDispatch(height: number, of: MatmulOptions): Dispatch {
   const { form, weights = 'f32', rows, columns } = of;
   // Four neighbours make the same rows, so that invocations across come in fours.
   const invocations = Math.ceil(rows / height) * Math.ceil(columns / 32) * 4;
-  const places = [columns, ...[of.output, of.bias, of.residual].map((tensor) => tensor?.offset ?? 0)];
+  const places = [
+    columns,
+    of.outputStride ?? columns,
+    ...[of.output, of.bias, of.residual].map((tensor) => tensor?.offset ?? 0),
+  ];
   const kernel = quadKernel(form, weights, places.every((place) => place % 4 === 0) ? 'fours' : 'ones', height);
   return dispatchOf(kernel, boundOf(of), sizesAndEpilogue(of), gridOf(invocations, quadInvocations));
 }
@@ -142,6 +148,7 @@ const sizesAndEpilogue = (of: MatmulOptions) => ({
   activation: activations.indexOf(of.activation ?? 'none'),
   has_residual: of.residual === undefined ? 0 : 1,
   accumulate: of.accumulate === true ? 1 : 0,
+  output_stride: of.outputStride ?? of.columns,
 });
 const activations: readonly Activation[] = ['none', 'gelu', 'silu', 'relu'];
 

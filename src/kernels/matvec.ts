@@ -21,10 +21,19 @@ export interface FusedNorm {
   readonly epsilon: number;
 }
 
-const numbers = ['rows', 'columns', 'inner', 'has_norm', 'epsilon:f32', 'has_bias', 'accumulate'] as const;
+const numbers = [
+  'rows',
+  'columns',
+  'inner',
+  'has_norm',
+  'epsilon:f32',
+  'has_bias',
+  'accumulate',
+  'output_stride',
+] as const;
 type MatvecKernel = Kernel<
   'input' | 'weight' | 'gain' | 'bias' | 'output',
-  'rows' | 'columns' | 'inner' | 'has_norm' | 'epsilon' | 'has_bias' | 'accumulate'
+  'rows' | 'columns' | 'inner' | 'has_norm' | 'epsilon' | 'has_bias' | 'accumulate' | 'output_stride'
 >;
 /** How many elements a shader reads at once. */
 type Width = 'ones' | 'fours' | 'sixteens';
@@ -135,6 +144,8 @@ export interface MatvecOptions {
   readonly bias?: Tensor;
   /** Adds to what the output holds, as a residual stream wants it; default false. */
   readonly accumulate?: boolean;
+  /** Elements from one row of output to the next; default columns. */
+  readonly outputStride?: number;
   /** Default f32. */
   readonly weights?: WeightStorage;
   readonly choices?: Choices;
@@ -185,7 +196,7 @@ const boundOf = ({ input, weight, output, norm, bias }: MatvecOptions) => ({
   output,
 });
 
-const sizesOf = ({ rows, columns, inner, norm, bias, accumulate = false }: MatvecOptions) => ({
+const sizesOf = ({ rows, columns, inner, norm, bias, accumulate = false, outputStride }: MatvecOptions) => ({
   rows,
   columns,
   inner,
@@ -193,4 +204,5 @@ const sizesOf = ({ rows, columns, inner, norm, bias, accumulate = false }: Matve
   epsilon: norm?.epsilon ?? 0,
   has_bias: bias === undefined ? 0 : 1,
   accumulate: accumulate ? 1 : 0,
+  output_stride: outputStride ?? columns,
 });

@@ -26,11 +26,13 @@ export interface QuantProduct extends QuantSizes {
   readonly bias?: Tensor;
   /** Adds to what the output holds, as a residual stream wants it; default false. */
   readonly accumulate?: boolean;
+  /** Elements from one row of output to the next; default columns. */
+  readonly outputStride?: number;
   readonly choices?: Choices;
 }
 
 const tensors = ['input', 'quants:u32', 'scales:u32', 'bias', '>output'] as const;
-const numbers = ['rows', 'columns', 'blocks', 'has_bias', 'accumulate'] as const;
+const numbers = ['rows', 'columns', 'blocks', 'has_bias', 'accumulate', 'output_stride'] as const;
 type QuantKernel = Kernel<'input' | 'quants' | 'scales' | 'bias' | 'output', (typeof numbers)[number]>;
 
 /** One shader's kernel for each format. */
@@ -65,12 +67,13 @@ export const boundOf = ({ input, quants, scales, output, bias }: QuantProduct) =
   output,
 });
 
-export const quantNumbersOf = ({ rows, columns, inner, bias, accumulate = false }: QuantProduct) => ({
+export const quantNumbersOf = ({ rows, columns, inner, bias, accumulate = false, outputStride }: QuantProduct) => ({
   rows,
   columns,
   blocks: inner / quantBlock,
   has_bias: bias === undefined ? 0 : 1,
   accumulate: accumulate ? 1 : 0,
+  output_stride: outputStride ?? columns,
 });
 
 /** The variant of this name; there must be one. */

@@ -163,6 +163,8 @@ function backward(
   }
 }
 
+type ProjectionName = 'query' | 'key' | 'value' | 'output' | 'gate' | 'up' | 'down';
+
 function layerBackward(
   config: ModelConfig,
   parameters: Vector,
@@ -173,7 +175,7 @@ function layerBackward(
 ): Float64Array {
   const { width, hidden, normEpsilon } = config;
   const inner = keyValueWidth(config);
-  const through = (name: keyof LlamaLayerTensors, out: Float64Array, input: Float64Array, from: number, to: number) =>
+  const through = (name: ProjectionName, out: Float64Array, input: Float64Array, from: number, to: number) =>
     projectBackward(out, input, tensorOf(parameters, layer[name]), tensorOf(gradient, layer[name]), from, to);
 
   const gated = through('down', outputGradient, kept.gated, hidden, width);

@@ -124,7 +124,7 @@ describe('a manifest', () => {
     [
       'an odd head width',
       { ...generateJob, generate: { ...generateJob.generate, model: { ...model, width: 60 } } },
-      'manifest: model: width 30 is no even multiple of 4 heads',
+      'manifest: model: width 60 is no even multiple of 4 heads',
     ],
     [
       'samples that are not its units',

@@ -4,6 +4,7 @@
  * to whoever places them on a GPU; `readParameters` lays them all into the flat vector.
  */
 
+import type { ByteSource } from '../../core/byte-source.ts';
 import { InputError, ok, problem, type Result } from '../../core/result.ts';
 import type { ModelConfig } from '../../protocol/manifest.ts';
 import { headWidth, llamaLayout, tensorOf, type ParameterTensor } from '../llama-parameters.ts';
@@ -47,6 +48,20 @@ export function matchLlama(config: ModelConfig, file: TensorFile): Result<LlamaW
   }
   const extra = [...left.keys()].find((name) => !needless.test(name));
   if (extra !== undefined) return refuse(`tensor ${quotedName(extra)} is none of this network's`);
+  return ok({ config, parameters });
+}
+
+/** The parameters of a flat f32 vector, as `llama-parameters.ts` lays it out: of a training, of an artifact, or in memory. */
+export function vectorWeights(config: ModelConfig, source: ByteSource): Result<LlamaWeights> {
+  const { tensors, elements } = llamaLayout(config);
+  if (source.bytes !== 4 * elements) {
+    return problem('model', `${source.name}: ${source.bytes} bytes, this network has ${elements} f32 parameters`);
+  }
+  const parameters = tensors.map((parameter): StoredParameter => {
+    const { name, shape, offset } = parameter;
+    const stored = { name, shape, type: 'f32' as const, source, start: 4 * offset };
+    return { parameter, stored: { ...stored, end: 4 * (offset + parameter.elements) }, headRows: undefined };
+  });
   return ok({ config, parameters });
 }
 
