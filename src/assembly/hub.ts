@@ -13,6 +13,7 @@ import type { Random } from '../core/prng.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
 import { decodeManifest, type Manifest } from '../protocol/manifest.ts';
 import { refusal, type Message } from '../protocol/messages.ts';
+import type { stageTraffic } from '../protocol/serving-messages.ts';
 import type { ChunkStore, DigestBytes, Link, Listener, Store } from '../protocol/ports.ts';
 import { createDrive } from '../swarm/drive.ts';
 import { restoreHub, type HubView } from '../swarm/hub.ts';
@@ -217,9 +218,27 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
         return sendChunk(from, message.digest);
       case 'result':
         return results.take(message, tails[0] ?? new Uint8Array(0), from.session);
+      case 'stage-rows':
+      case 'stage-want':
+      case 'stage-tokens':
+        if (message.to === undefined) return give({ type: 'message', from: peer, message });
+        return relay(from, message.to, message, tails);
       default:
         return give({ type: 'message', from: peer, message });
     }
+  };
+
+  /** Carries what one stage of a model says to the next where no link stands between them. */
+  const relay = async (
+    { session: { peer } }: Connected,
+    to: PeerId,
+    { to: _to, ...message }: Extract<Message, { type: (typeof stageTraffic)[number] }>,
+    tails: readonly Uint8Array[],
+  ): Promise<void> => {
+    const receiver = peers.get(to);
+    // Who has just lost its place is told so by other means.
+    if (receiver === undefined || !hub.mayRelay(peer, to, message.job)) return;
+    await receiver.session.send({ ...message, from: peer }, tails).catch(() => undefined);
   };
 
   const sendChunk = async (to: Connected, digest: Digest): Promise<void> => {

@@ -167,7 +167,7 @@ class Ring {
     const left = samples.filter(({ stream }) => !this.closed.has(stream));
     if (left.length === 0) return;
     const known = left.map((one) => ({ ...one, tokens: [...(this.got.get(one.stream) ?? [])] }));
-    const request = { prompt, promptTokens: [...promptTokens], samples: known, sampling: how };
+    const request = { prompt, promptTokens: [...promptTokens], count: known.length, samples: known, sampling: how };
     this.post(stage, { type: 'open', request });
   }
 
@@ -328,7 +328,13 @@ describe('a pipeline of stages', () => {
   test('rows of the wrong width, unknown streams and tokens out of turn are left alone', () => {
     const machine = createPipelineStage({ isFirst: false, isLast: false, width, rowsMax: 4 });
     machine.receive({ type: 'wired', previous: 'a', next: 'b' });
-    const request = { prompt: 1, promptTokens: [3, 4], samples: [{ stream: 2, sample: 0, tokens: [] }], sampling };
+    const request = {
+      prompt: 1,
+      promptTokens: [3, 4],
+      count: 1,
+      samples: [{ stream: 2, sample: 0, tokens: [] }],
+      sampling,
+    };
     expect(machine.receive({ type: 'open', request })).toEqual([
       {
         type: 'want',

@@ -112,6 +112,8 @@ interface Request {
   readonly sampling: ServeSampling;
   readonly prompt: Stream;
   readonly samples: Stream[];
+  /** How many samples there will be: those that come later must not miss the end of the prompt. */
+  readonly count: number;
 }
 
 /** Wants for streams that this stage does not know yet: the hub's word may come later than the neighbour's. */
@@ -174,8 +176,9 @@ class Stage implements PipelineStage {
   // What comes in
 
   private openRequest(request: Extract<StageInput, { type: 'open' }>['request']): readonly StageOutput[] {
-    const { prompt, promptTokens, sampling, samples } = request;
-    if ([prompt, ...samples.map(({ stream }) => stream)].some((stream) => this.streams.has(stream))) return [];
+    const { prompt, promptTokens, sampling } = request;
+    const known = this.streams.get(prompt)?.request;
+    const samples = request.samples.filter(({ stream }) => !this.streams.has(stream));
     const streamOf = (id: number, sample: number | undefined, start: number, of: () => Request): Stream => ({
       id,
       get request() {
@@ -191,19 +194,22 @@ class Stage implements PipelineStage {
       given: [],
       wanted: undefined,
     });
-    const opened: Request = {
+    const opened: Request = known ?? {
       promptTokens,
       sampling,
       prompt: streamOf(prompt, undefined, 0, () => opened),
-      samples: samples.map(({ stream, sample, tokens }) => {
-        const own = streamOf(stream, sample, promptTokens.length, () => opened);
-        for (const [index, token] of tokens.entries()) {
-          own.tokens.push({ stream, position: promptTokens.length + index, token, logprob: 0, top: [] });
-        }
-        return own;
-      }),
+      samples: [],
+      count: request.count,
     };
-    const streams = [opened.prompt, ...opened.samples];
+    const added = samples.map(({ stream, sample, tokens }) => {
+      const own = streamOf(stream, sample, promptTokens.length, () => opened);
+      for (const [index, token] of tokens.entries()) {
+        own.tokens.push({ stream, position: promptTokens.length + index, token, logprob: 0, top: [] });
+      }
+      return own;
+    });
+    opened.samples.push(...added);
+    const streams = known === undefined ? [opened.prompt, ...added] : added;
     for (const stream of streams) this.streams.set(stream.id, stream);
     return [...this.wants(streams), ...this.takeEarlyWants()];
   }
@@ -303,7 +309,8 @@ class Stage implements PipelineStage {
   private ready(kind: StageBatch['kind']): Stream[] {
     return [...this.streams.values()].filter((stream) => {
       if ((stream.sample === undefined) !== (kind === 'prefill')) return false;
-      if (stream.sample !== undefined && stream.request.prompt.computed < stream.start) return false;
+      const { prompt, samples, count } = stream.request;
+      if (stream.sample === undefined ? samples.length < count : prompt.computed < stream.start) return false;
       return stream.computed < this.end(stream);
     });
   }
@@ -425,8 +432,8 @@ function wantedOf<Part>(stream: Stream, given: readonly Part[]): readonly Part[]
   return parts;
 }
 
-/** Rows, wants or tokens in one message: what its schema takes. */
-const partsMax = 256;
+/** Rows, wants or tokens in one message: a header holds so many tokens with all their alternatives. */
+const partsMax = 64;
 
 function inMessages<Part>(parts: readonly Part[]): Part[][] {
   const messages: Part[][] = [];

@@ -41,7 +41,7 @@ const golden: Readonly<Record<MessageType, string>> = {
   'unit-accepted': 'a7d8fa66441c8fd0bb6d85cfeff16a9a67e571550c917c418f3a21af13b5f3ec',
   'stage-ready': 'ec5c429aee11dc430e236b11cb0dea32a76385d90c3db0287f31b577c2305e5b',
   'stage-wire': '32d7e8ffd09cee9e6e3544d762833e7e47dfbec8439299687192cd4929c4d6e6',
-  'stage-open': '9e2e3ea0435ff5b9fcb538ebc31bea26163ace547815df4eb451dde40f5d6431',
+  'stage-open': '67110e569d46e8d858f128d8fd22f919d329f5241e7cc52a4b5d22d80a59eb0b',
   'stage-close': '3bf430dd37fd1a3f7b44dd8016d1737829c05a896cbe61e34018d35791e0ddca',
   'stage-tokens': 'e1436efcbb57e0daf5588174aa6e067df80c46fa8f320e58c89aded4bb9bdcc3',
   'stage-rows': 'b98b0de4355dd52fcae8d24f22e74e7a63f794fba6c3a50a976e727e1033a4f7',

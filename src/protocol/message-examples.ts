@@ -50,6 +50,9 @@ export const messageExamples: { readonly [Type in MessageType]: MessageOf<Type> 
   'chunk-get': { type: 'chunk-get', digest },
   chunk: { type: 'chunk', digest },
   'chunk-missing': { type: 'chunk-missing', digest },
+  'chunks-held': { type: 'chunks-held', digests: [digest], gone: [digest] },
+  'chunks-sought': { type: 'chunks-sought', digests: [digest], shun: [peer] },
+  'chunk-sources': { type: 'chunk-sources', sources: [{ peer, digests: [digest] }], origin: [digest] },
   'peer-ready': { type: 'peer-ready' },
   ready: {
     type: 'ready',
@@ -130,6 +133,7 @@ export const messageExamples: { readonly [Type in MessageType]: MessageOf<Type> 
     ...lease,
     prompt: 4,
     promptTokens: [1, 403, 407],
+    count: 1,
     samples: [{ stream: 5, sample: 0, tokens: [261] }],
     sampling,
   },

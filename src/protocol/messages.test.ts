@@ -21,7 +21,7 @@ describe('every message', () => {
   });
 
   const optional: Readonly<Record<string, readonly string[]>> = {
-    'job-state': ['round', 'report'],
+    'job-state': ['round', 'report', 'serving'],
     'stage-wire': ['previous', 'next'],
     'stage-tokens': ['to', 'from'],
     'stage-rows': ['to', 'from'],

@@ -2,6 +2,7 @@
  * Every message between a hub and its peers: one schema each, string tags. Who sends what:
  *
  *   both        hello, prove, ping, pong, refused, chunk-get, chunk, chunk-missing
+ *   chunks      chunks-held, chunks-sought by a volunteer; chunk-sources by the hub
  *   volunteers  among themselves: chunk-get, chunk, chunk-missing, peer-ready
  *   volunteer   ready, pull, progress, result (+1 tail), failed, release
  *   hub         lease, revoke, settled, standing; unit-accepted (+1 tail), job-state, chunks-wanted, jobs
@@ -29,13 +30,15 @@ import {
 import { leasesPerMessageMax, unitsPerJobMax } from '../core/limits.ts';
 import type { Result } from '../core/result.ts';
 import { digestsPerMessageMax } from './artifact.ts';
-import { servingSchemas, stageSchema } from './serving-messages.ts';
+import { servingReportSchema, servingSchemas, stageSchema } from './serving-messages.ts';
 
 const unit = whole(0, unitsPerJobMax);
 const attempt = whole(1, Number.MAX_SAFE_INTEGER);
 const programName = v.picklist(['shader', 'train', 'generate', 'serve']);
 const seconds = v.pipe(finite, v.minValue(0));
 const hex32 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits'));
+
+const digestsOfMessage = v.pipe(v.array(digest), v.maxLength(digestsPerMessageMax));
 
 /** What fences a completion: this unit, lent to this peer, as this attempt. */
 const leaseKey = { job: jobId, unit, attempt };
@@ -137,6 +140,8 @@ const jobStateFields = {
   disagreements: whole(0, Number.MAX_SAFE_INTEGER),
   /** Why it failed, or null. */
   reason: v.nullable(v.string()),
+  /** Of a served model: pipelines that answer, requests that wait, samples under way. */
+  serving: v.optional(servingReportSchema),
 };
 
 const schemas = {
@@ -162,6 +167,20 @@ const schemas = {
   'chunk-get': v.strictObject({ type: v.literal('chunk-get'), digest }),
   chunk: v.strictObject({ type: v.literal('chunk'), digest }),
   'chunk-missing': v.strictObject({ type: v.literal('chunk-missing'), digest }),
+  /** A volunteer has these chunks, checked, and passes them on; it no longer has those that are gone. */
+  'chunks-held': v.strictObject({ type: v.literal('chunks-held'), digests: digestsOfMessage, gone: digestsOfMessage }),
+  /** It wants these, and has found that some holders do not give what they say. The hub answers with `chunk-sources`. */
+  'chunks-sought': v.strictObject({
+    type: v.literal('chunks-sought'),
+    digests: digestsOfMessage,
+    shun: v.pipe(v.array(peerId), v.maxLength(64)),
+  }),
+  /** Who holds which of them, and which are to be taken from the hub; the rest is on its way to others. */
+  'chunk-sources': v.strictObject({
+    type: v.literal('chunk-sources'),
+    sources: v.pipe(v.array(v.strictObject({ peer: peerId, digests: digestsOfMessage })), v.maxLength(600)),
+    origin: digestsOfMessage,
+  }),
   /** Of two volunteers that dialled each other, the one with the smaller id says so on the link that stays. */
   'peer-ready': v.strictObject({ type: v.literal('peer-ready') }),
 

@@ -37,6 +37,12 @@ export const stageSchema = v.strictObject({
 });
 export type StageLease = v.InferOutput<typeof stageSchema>;
 
+export const servingReportSchema = v.strictObject({
+  up: whole(0, 256),
+  waiting: whole(0, 1_000_000),
+  running: whole(0, 1_000_000),
+});
+
 /** How the tokens of a request are chosen; the same for all of its samples. */
 const samplingFields = {
   maxTokens: whole(1, servedContextMax),
@@ -103,6 +109,8 @@ export const servingSchemas = {
     ...leaseKey,
     prompt: stream,
     promptTokens: v.pipe(tokens, v.minLength(1)),
+    /** Samples in all, where they come in several messages. */
+    count: whole(1, sequencesMax),
     samples: v.pipe(
       v.array(v.strictObject({ stream, sample: whole(0, 1_000_000), tokens })),
       v.minLength(1),

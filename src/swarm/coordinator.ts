@@ -12,7 +12,7 @@ import type { Random } from '../core/prng.ts';
 import { leaseMsMax, unitFailuresMax } from '../core/limits.ts';
 import type { Manifest } from '../protocol/manifest.ts';
 import { shortReason, type JobPhase, type JobState, type Lease } from '../protocol/messages.ts';
-import type { LeaseKey, MessageOf, Seat } from '../protocol/messages.ts';
+import type { LeaseKey, MessageOf } from '../protocol/messages.ts';
 import {
   applyAttemptFact,
   isSharedBlock,
@@ -267,8 +267,13 @@ export abstract class Coordinator {
     return fitsDevice(this.bindingBytes, member.device);
   }
 
-  /** Lends these units; `seatOf` adds what a training seat needs to know. */
-  protected lend(member: Member, units: readonly number[], now: number, seatOf?: (unit: number) => Seat): void {
+  /** Lends these units; `more` adds what a training seat or a stage of a model needs to know. */
+  protected lend(
+    member: Member,
+    units: readonly number[],
+    now: number,
+    more?: (unit: number) => Pick<Lease, 'seat' | 'stage'>,
+  ): void {
     const unitMs = this.unitMsByPeer.get(member.peer);
     const estimate = this.unitMsOf(member) ?? this.unitSeconds * 1000;
     const pairs = units.map((unit) => [unit, (this.record.table.units[unit]?.attempts.length ?? 0) + 1] as const);
@@ -308,7 +313,7 @@ export abstract class Coordinator {
         programVersion: this.context.programVersion,
         submitter: this.manifest.submitter,
         signature: this.record.signature,
-        ...(seatOf === undefined ? {} : { seat: seatOf(unit) }),
+        ...more?.(unit),
       });
     }
     member.slots = Math.max(0, member.slots - leases.length);

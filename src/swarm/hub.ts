@@ -25,6 +25,7 @@ import { listJobs, viewHub, type HubView } from './hub-view.ts';
 import { newCoordinator, objectionTo, restoreCoordinator } from './intake.ts';
 import { Members, newMember } from './members.ts';
 import { newPoolState, poolSnapshot, poolStream, restorePool, type Member, type PoolState } from './pool.ts';
+import { ServingCoordinator } from './serving.ts';
 import { Standings } from './standings.ts';
 import type { FactRecord, HubEffect, HubInput, HubStep } from './step.ts';
 import { Watchers } from './watchers.ts';
@@ -45,6 +46,8 @@ export interface HubMachine {
   tick(now: number): HubStep;
   /** Whether this attempt's result would be taken from this peer now; others are given in without bytes stored. */
   wants(from: PeerId, attempt: LeaseKey): boolean;
+  /** Whether these two hold stages of one pipeline of this job, so that the hub may carry what they say to each other. */
+  mayRelay(from: PeerId, to: PeerId, job: JobId): boolean;
   /** Whether a job needs these bytes now. */
   needs(digest: Digest): boolean;
   /** A stream's durable state (`pool` or a job's id), equal to the fold of its facts; for `Store.snapshot`. */
@@ -123,6 +126,12 @@ class Hub implements HubMachine {
     const member = this.members.get(from);
     if (member === undefined || this.standings.isExcluded(member.account)) return false;
     return this.coordinators.get(attempt.job)?.wants(member, attempt) ?? false;
+  };
+
+  readonly mayRelay: HubMachine['mayRelay'] = (from, to, job) => {
+    const [sender, receiver] = [this.members.get(from), this.members.get(to)];
+    if (sender === undefined || receiver === undefined) return false;
+    return this.serving(job)?.mayRelay(sender, receiver) ?? false;
   };
 
   readonly needs: HubMachine['needs'] = (digest) => this.holdings.has(digest);
@@ -217,6 +226,17 @@ class Hub implements HubMachine {
         return this.refuse(member, 'watch', `the hub knows no job ${message.job}`);
       case 'cancel':
         return this.cancel(member, message.job, now);
+      case 'stage-ready':
+        return this.serving(message.job)?.stageReady(member, message);
+      case 'stage-tokens':
+        return this.serving(message.job)?.takeTokens(member, message);
+      case 'ask':
+        return this.ask(member, message);
+      case 'ask-stop':
+        for (const coordinator of this.dealing.activeJobs()) {
+          if (coordinator instanceof ServingCoordinator) coordinator.stopAsking(member, message);
+        }
+        return;
       case 'list-jobs': {
         return this.send(member, { type: 'jobs', jobs: listJobs([...this.coordinators.values()]) });
       }
@@ -280,6 +300,18 @@ class Hub implements HubMachine {
     coordinator.rebuild(false, now);
     this.watchers.watch(member.peer, { job, have: [] });
     this.dealing.offerToAll(now);
+  }
+
+  private ask(member: Member, message: MessageOf<'ask'>): void {
+    const serving = this.serving(message.job);
+    if (serving?.isActive === true && !this.draining) return serving.ask(member, message);
+    const reason = this.draining ? 'the hub is shutting down' : `the hub offers no model of job ${message.job}`;
+    this.send(member, { type: 'ask-refused', id: message.id, kind: 'unknown-model', reason });
+  }
+
+  private serving(job: JobId): ServingCoordinator | undefined {
+    const coordinator = this.coordinators.get(job);
+    return coordinator instanceof ServingCoordinator ? coordinator : undefined;
   }
 
   private cancel(member: Member, job: JobId, now: number): void {

@@ -7,6 +7,7 @@ import type { AccountId, JobId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
 import type { Manifest } from '../protocol/manifest.ts';
 import type { Coordinator, JobContext } from './coordinator.ts';
+import { ServingCoordinator } from './serving.ts';
 import { TrainingCoordinator } from './training.ts';
 import { checkTraining } from './training-manifest.ts';
 import { newTrainRecord, restoreTrainRecord } from './training-record.ts';
@@ -27,10 +28,12 @@ export function objectionTo(
   return undefined;
 }
 
-export const newCoordinator = (job: JobId, context: JobContext, manifest: Manifest, signature: string): Coordinator =>
-  manifest.program === 'train'
-    ? new TrainingCoordinator(job, context, newTrainRecord(manifest, signature))
-    : new UnitsCoordinator(job, context, newUnitsRecord(manifest, signature));
+export function newCoordinator(job: JobId, context: JobContext, manifest: Manifest, signature: string): Coordinator {
+  if (manifest.program === 'train') return new TrainingCoordinator(job, context, newTrainRecord(manifest, signature));
+  const record = newUnitsRecord(manifest, signature);
+  if (manifest.program === 'serve') return new ServingCoordinator(job, context, record, manifest);
+  return new UnitsCoordinator(job, context, record);
+}
 
 /** The coordinator that a job's stream describes; `Coordinator.rebuild` brings back what is not durable. */
 export function restoreCoordinator(
@@ -40,7 +43,10 @@ export function restoreCoordinator(
   facts: readonly Json[],
 ): Coordinator {
   const first = (snapshot ?? facts[0]) as { readonly manifest?: Manifest } | undefined;
-  return first?.manifest?.program === 'train'
-    ? new TrainingCoordinator(job, context, restoreTrainRecord(snapshot, facts))
-    : new UnitsCoordinator(job, context, restoreUnitsRecord(snapshot, facts));
+  if (first?.manifest?.program === 'train') {
+    return new TrainingCoordinator(job, context, restoreTrainRecord(snapshot, facts));
+  }
+  const record = restoreUnitsRecord(snapshot, facts);
+  if (record.manifest.program === 'serve') return new ServingCoordinator(job, context, record, record.manifest);
+  return new UnitsCoordinator(job, context, record);
 }

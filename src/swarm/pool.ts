@@ -96,7 +96,7 @@ export interface Member {
   /** Standing demand: how many more leases it can take. */
   slots: number;
   readonly leases: Set<OpenLease>;
-  /** The training job that this volunteer has a seat in; it gets no other work. */
+  /** The training or the served model that this volunteer has a place in; it gets no other work. */
   seatOf: Coordinator | undefined;
   lastJob: JobId | undefined;
   /** When its last result came in: the next unit began then at the latest. */

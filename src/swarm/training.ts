@@ -113,7 +113,7 @@ export class TrainingCoordinator extends Coordinator {
     this.seats.sit(seat, member);
     const { peer } = seatAt(this.record, seat);
     const fresh = peer !== member.peer;
-    this.lend(member, [unitOf(this.record, seat)], now, () => describeSeat(this.record, seat, fresh));
+    this.lend(member, [unitOf(this.record, seat)], now, () => ({ seat: describeSeat(this.record, seat, fresh) }));
     return 1;
   }
 

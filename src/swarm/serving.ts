@@ -1,0 +1,362 @@
+/**
+ * The coordinator of a served model: a job that lives until it is cancelled or expires, and answers requests. Its units are
+ * places: the stages of its pipelines, and their spares; a place is a lease that goes on for as long as its volunteer does.
+ * A spare has its stage's weights and waits; when the stage's volunteer goes away it takes over with all that the open
+ * requests know, asks the stage before it for its rows and goes on (`inference/pipeline-stage.ts`), and the answers go on
+ * with the same tokens. Where there is no spare, requests wait until somebody has the stage.
+ *
+ * Requests are `serving-requests.ts`; which layers a place has is `serving-places.ts`. Here it is decided who sits where and
+ * who is told what. Nothing of it outlives the hub but leases and credit.
+ */
+
+import type { AccountId } from '../core/ids.ts';
+import type { Json } from '../core/json.ts';
+import { headerBytesMax } from '../core/limits.ts';
+import type { ManifestOf } from '../protocol/manifest.ts';
+import type { JobState, LeaseKey, Message, MessageOf } from '../protocol/messages.ts';
+import type { ComputedBy } from '../protocol/serving-messages.ts';
+import {
+  applyJobFact,
+  Coordinator,
+  type JobContext,
+  type JobFact,
+  type JobRecord,
+  type OpenLease,
+} from './coordinator.ts';
+import type { EndReason } from './attempts.ts';
+import { structuredCopy, type Member } from './pool.ts';
+import { orderOfPlaces, placesOfPlan, type Place } from './serving-places.ts';
+import { ServingRequests, type Group } from './serving-requests.ts';
+
+/** A holder that says nothing for this long has lost its place; its link usually tells sooner. */
+const silenceMsMax = 30_000;
+/** Tokens through the whole model that earn one price. */
+const tokensPerPrice = 1000;
+
+/** Who sits at a place. */
+interface Holder {
+  readonly member: Member;
+  readonly lease: OpenLease;
+  /** Bytes of weights on its device, once they lie there. */
+  readyBytes: number | undefined;
+  /** Tokens that it computed its layers for. */
+  tokens: number;
+}
+
+export class ServingCoordinator extends Coordinator {
+  readonly record: JobRecord;
+  private readonly places: readonly Place[];
+  private readonly order: readonly Place[];
+  private readonly holders = new Map<Place, Holder>();
+  /** Of each stage of each pipeline the place that computes it now. */
+  private readonly active = new Map<string, Place>();
+  private readonly requests: ServingRequests;
+
+  constructor(job: Coordinator['job'], context: JobContext, record: JobRecord, manifest: ManifestOf<'serve'>) {
+    super(job, context, manifest);
+    this.record = record;
+    this.places = placesOfPlan(manifest.serve);
+    this.order = orderOfPlaces(this.places);
+    this.requests = new ServingRequests(manifest.serve, {
+      send: (to, message) => this.context.effect({ type: 'send', to, message }),
+      close: (group, streams) => this.closeStreams(group, streams),
+      computedBy: (pipeline) => this.computedBy(pipeline),
+    });
+  }
+
+  get hasWork(): boolean {
+    return this.isActive && this.holders.size < this.places.length;
+  }
+
+  override state(): JobState {
+    const ready = [...this.holders.values()].filter(({ readyBytes }) => readyBytes !== undefined).length;
+    const up = this.pipelines().filter((pipeline) => this.isUp(pipeline)).length;
+    const serving = { up, waiting: this.requests.waiting, running: this.requests.running };
+    return { ...super.state(), accepted: ready, serving };
+  }
+
+  rebuild(restarted: boolean): void {
+    const isOut = this.record.table.units.some((unit) => unit?.attempts.some(({ state }) => state === 'open'));
+    if (this.isActive && restarted && isOut) this.note({ type: 'restarted' });
+  }
+
+  // Who sits where
+
+  deal(member: Member, now: number): number {
+    if (!this.hasWork || member.slots === 0 || !this.canServe(member)) return 0;
+    if (member.seatOf !== undefined) return 0;
+    const place = this.order.find((one) => !this.holders.has(one));
+    if (place === undefined) return 0;
+    const { unit, stage } = place;
+    this.lend(member, [unit], now, () => ({ stage }));
+    const lease = [...member.leases].find((one) => one.coordinator === this && one.unit === unit);
+    if (lease === undefined) return 0;
+    this.holders.set(place, { member, lease, readyBytes: undefined, tokens: 0 });
+    member.seatOf = this;
+    return 1;
+  }
+
+  /** The place's weights lie on its volunteer's device. */
+  stageReady(member: Member, message: MessageOf<'stage-ready'>): void {
+    const place = this.placeOf(member, message);
+    const holder = place === undefined ? undefined : this.holders.get(place);
+    if (place === undefined || holder === undefined) return;
+    holder.readyBytes = message.bytes;
+    if (!this.active.has(stageKey(place))) this.activate(place);
+    this.context.stateChanged(this, false);
+  }
+
+  override takeProgress(member: Member, key: LeaseKey, done: number, queueDeadline: number, now: number): number {
+    const place = this.placeOf(member, key);
+    const lease = place === undefined ? undefined : this.holders.get(place)?.lease;
+    // Whoever comes back after its link was lost has lost its place too, and is dealt another.
+    if (lease === undefined) return super.takeProgress(member, key, done, queueDeadline, now);
+    lease.deadline = now + silenceMsMax;
+    return lease.deadline;
+  }
+
+  tick(): void {
+    if (this.isActive) for (const pipeline of this.pipelines()) this.dealRequests(pipeline);
+  }
+
+  memberGone(member: Member, now: number): void {
+    this.forgetSpeed(member);
+    for (const lease of [...member.leases]) if (lease.coordinator === this) this.end(lease, 'lost', now);
+    this.requests.lost(member.peer);
+  }
+
+  dropAccount(account: AccountId, now: number): void {
+    const leases = [...this.open.values()].filter(({ member }) => member.account === account);
+    this.revoke(leases);
+    for (const lease of leases) this.end(lease, 'revoked', now);
+  }
+
+  protected leaseGone(unit: number, _why: EndReason): void {
+    const place = this.places[unit];
+    if (place !== undefined) this.vacate(place);
+    this.context.workAppeared();
+    this.context.stateChanged(this, false);
+  }
+
+  protected finishing(): void {
+    this.requests.refuseAll('the model is no longer offered');
+    for (const place of this.places) this.vacate(place);
+  }
+
+  private vacate(place: Place): void {
+    const holder = this.holders.get(place);
+    if (holder === undefined) return;
+    this.holders.delete(place);
+    if (holder.member.seatOf === this) holder.member.seatOf = undefined;
+    this.payFor(place, holder);
+    if (this.active.get(stageKey(place)) !== place) return;
+    this.active.delete(stageKey(place));
+    const spare = this.places.find((one) => {
+      return stageKey(one) === stageKey(place) && this.holders.get(one)?.readyBytes !== undefined;
+    });
+    if (spare === undefined) this.wireNeighbours(place);
+    else this.activate(spare);
+  }
+
+  /** A place's volunteer earns by the tokens that went through its layers. */
+  private payFor({ unit, stage }: Place, { member, lease, tokens }: Holder): void {
+    const { price, serve } = this.serveManifest;
+    const share = stage.layers / serve.model.layers;
+    const credit = (price * tokens * share) / tokensPerPrice;
+    if (credit > 0) this.context.credit(member.account, this.job, unit, lease.attempt, credit);
+  }
+
+  // Who is told what
+
+  /** From here on this place computes its stage. */
+  private activate(place: Place): void {
+    this.active.set(stageKey(place), place);
+    this.wire(place);
+    this.wireNeighbours(place);
+    // Before its pipeline was up nothing ran on it; now this stage takes over all that runs.
+    for (const group of this.requests.groupsOf(place.stage.pipeline)) this.openAt(place, group);
+    this.dealRequests(place.stage.pipeline);
+  }
+
+  private wireNeighbours({ stage }: Place): void {
+    const { pipeline, stage: index, stages } = stage;
+    const near = new Set([(index + stages - 1) % stages, (index + 1) % stages]);
+    near.delete(index);
+    for (const neighbour of near) {
+      const place = this.active.get(`${pipeline}/${neighbour}`);
+      if (place !== undefined) this.wire(place);
+    }
+  }
+
+  private wire(place: Place): void {
+    const { pipeline, stage: index, stages } = place.stage;
+    const peerAt = (of: number) => {
+      const near = this.active.get(`${pipeline}/${(of + stages) % stages}`);
+      return near === undefined || near === place ? undefined : this.holders.get(near)?.member.peer;
+    };
+    const previous = peerAt(index - 1);
+    const next = peerAt(index + 1);
+    this.tell(place, {
+      type: 'stage-wire',
+      ...this.leaseKeyOf(place),
+      ...(previous === undefined ? {} : { previous }),
+      ...(next === undefined ? {} : { next }),
+    });
+  }
+
+  private openAt(place: Place, { prompt, promptTokens, samples, sampling }: Group): void {
+    const open = [...samples.values()].map(({ stream, sample, tokens }) => ({ stream, sample, tokens: [...tokens] }));
+    for (const some of inHeaders(promptTokens.length, open)) {
+      const request = { prompt, promptTokens: [...promptTokens], count: open.length, samples: some, sampling };
+      this.tell(place, { type: 'stage-open', ...this.leaseKeyOf(place), ...request });
+    }
+  }
+
+  private closeStreams({ pipeline }: Group, streams: readonly number[]): void {
+    for (const place of this.activeOf(pipeline)) {
+      this.tell(place, { type: 'stage-close', ...this.leaseKeyOf(place), streams: [...streams] });
+    }
+  }
+
+  private tell(place: Place, message: Message): void {
+    const holder = this.holders.get(place);
+    if (holder !== undefined) this.context.effect({ type: 'send', to: holder.member.peer, message });
+  }
+
+  private leaseKeyOf(place: Place): LeaseKey {
+    return { job: this.job, unit: place.unit, attempt: this.holders.get(place)?.lease.attempt ?? 1 };
+  }
+
+  // Requests
+
+  ask(member: Member, message: MessageOf<'ask'>): void {
+    this.requests.ask(member.peer, message);
+    for (const pipeline of this.pipelines()) this.dealRequests(pipeline);
+  }
+
+  stopAsking(member: Member, message: MessageOf<'ask-stop'>): void {
+    this.requests.stop(member.peer, message);
+    for (const pipeline of this.pipelines()) this.dealRequests(pipeline);
+  }
+
+  /** Tokens count where they come from: the place that is the first stage now. */
+  takeTokens(member: Member, message: MessageOf<'stage-tokens'>): void {
+    const place = this.placeOf(member, message);
+    if (place === undefined || place.stage.stage !== 0 || this.active.get(stageKey(place)) !== place) return;
+    const { pipeline } = place.stage;
+    for (const one of this.activeOf(pipeline)) {
+      const holder = this.holders.get(one);
+      if (holder !== undefined) holder.tokens += message.tokens.length;
+    }
+    this.requests.take(pipeline, message.tokens);
+    this.dealRequests(pipeline);
+  }
+
+  /** Whether both hold places of one pipeline, so that the hub may carry what they say to each other. */
+  mayRelay(from: Member, to: Member): boolean {
+    const pipelinesOf = (member: Member): number[] =>
+      this.places.filter((place) => this.holders.get(place)?.member === member).map(({ stage }) => stage.pipeline);
+    const others = pipelinesOf(to);
+    return pipelinesOf(from).some((pipeline) => others.includes(pipeline));
+  }
+
+  private dealRequests(pipeline: number): void {
+    if (!this.isUp(pipeline)) return;
+    for (const group of this.requests.dealTo(pipeline)) {
+      for (const place of this.activeOf(pipeline)) this.openAt(place, group);
+    }
+  }
+
+  private computedBy(pipeline: number): ComputedBy[] {
+    return this.activeOf(pipeline).flatMap((place) => {
+      const { stage } = place;
+      const holder = this.holders.get(place);
+      if (holder === undefined) return [];
+      const { account, peer, device } = holder.member;
+      const { firstLayer, layers } = stage;
+      return [
+        { pipeline, stage: stage.stage, firstLayer, layers, account, peer, deviceClass: device?.deviceClass ?? '' },
+      ];
+    });
+  }
+
+  // Helpers
+
+  private get serveManifest(): ManifestOf<'serve'> {
+    return this.record.manifest as ManifestOf<'serve'>;
+  }
+
+  private pipelines(): number[] {
+    return Array.from({ length: this.serveManifest.serve.pipelines }, (_, pipeline) => pipeline);
+  }
+
+  private isUp(pipeline: number): boolean {
+    return this.activeOf(pipeline).length === this.serveManifest.serve.stages;
+  }
+
+  /** The places that compute this pipeline now, in the order of its stages. */
+  private activeOf(pipeline: number): Place[] {
+    return Array.from({ length: this.serveManifest.serve.stages }, (_, stage) =>
+      this.active.get(`${pipeline}/${stage}`),
+    ).filter((place) => place !== undefined);
+  }
+
+  /** The place that this volunteer holds by this lease. */
+  private placeOf(member: Member, { unit, attempt }: Omit<LeaseKey, 'job'>): Place | undefined {
+    const place = this.places[unit];
+    const holder = place === undefined ? undefined : this.holders.get(place);
+    return holder?.member === member && holder.lease.attempt === attempt ? place : undefined;
+  }
+
+  snapshot(): Json {
+    return structuredCopy(this.record) as Json;
+  }
+
+  protected override note(fact: JobFact): void {
+    applyJobFact(this.record, fact);
+    this.context.record(this.job, fact as Json);
+  }
+
+  // A place has no result.
+
+  protected isUseful(): boolean {
+    return false;
+  }
+
+  protected needsMore(): boolean {
+    return false;
+  }
+
+  protected resultCame(): void {}
+  protected resumed(): void {}
+  inspected(): void {}
+  aggregated(): void {}
+  initialised(): void {}
+  compared(): void {}
+}
+
+/** Bytes of a token and of a sample in a header, and what a message may have of them. */
+const tokenBytes = 7;
+const sampleBytes = 64;
+const openBytesMax = headerBytesMax - 2048;
+
+/** Samples in as many messages as their tokens need; each has the prompt before them, and one sample fits always. */
+function inHeaders<Sample extends { readonly tokens: readonly number[] }>(
+  promptTokens: number,
+  samples: readonly Sample[],
+): Sample[][] {
+  const messages: Sample[][] = [];
+  let bytes = Infinity;
+  for (const sample of samples) {
+    const own = sampleBytes + tokenBytes * sample.tokens.length;
+    if (bytes + own > openBytesMax) {
+      messages.push([]);
+      bytes = tokenBytes * promptTokens;
+    }
+    messages.at(-1)?.push(sample);
+    bytes += own;
+  }
+  return messages;
+}
+
+const stageKey = ({ stage }: Place): string => `${stage.pipeline}/${stage.stage}`;
