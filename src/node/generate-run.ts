@@ -1,13 +1,11 @@
 /** A generation job from prompt to texts: prepares it, gathers the samples of all units, decodes them. */
 
-import { prepareGenerateJob } from '../assembly/job.ts';
 import type { Swarm } from '../assembly/swarm.ts';
-import { expectInput, InputError } from '../core/result.ts';
-import { decodeGeneration, type GeneratedSample } from '../inference/generation-result.ts';
+import { InputError } from '../core/result.ts';
 import type { GenerateOptionsInput } from '../protocol/job-file.ts';
 import type { JobState } from '../protocol/messages.ts';
+import { drawSamples } from './draw-samples.ts';
 import type { ModelSource } from './model-source.ts';
-import { WorkFailedError } from './output.ts';
 
 export interface GenerateRunOptions {
   readonly swarm: Swarm;
@@ -39,36 +37,11 @@ export interface GenerateSummary {
 }
 
 export async function runGeneration(options: GenerateRunOptions): Promise<GenerateSummary> {
-  const { swarm, source, prompt } = options;
-  const { tokenizer, model } = source;
+  const { source, prompt } = options;
+  const { tokenizer } = source;
   const started = performance.now();
   const { promptTokens, stopTokens } = encodePrompt(options);
-  const prepared = await prepareGenerateJob(
-    {
-      name: source.name,
-      model,
-      weights: source.weights,
-      promptTokens,
-      stopTokens,
-    },
-    options.options,
-    swarm.prepareOptions({ where: 'generate' }),
-  );
-  const handle = await swarm.submitter.submit(prepared, options.signal);
-  handle.onChange(() => {
-    const state = handle.state()?.state;
-    if (state !== undefined) options.onChange?.(state);
-  });
-  const samples: GeneratedSample[] = [];
-  const receipts: string[][] = [];
-  for await (const { unit, bytes, by } of handle) {
-    for (const sample of expectInput(decodeGeneration(prepared.manifest.generate, unit, bytes)))
-      samples[sample.sample] = sample;
-    receipts[unit] = by.map((one) => one.receipt);
-  }
-  const ended = await handle.finished;
-  if (ended.state !== 'done')
-    throw new WorkFailedError(`generation ${ended.state}: ${ended.reason ?? 'no reason given'}`);
+  const { samples, receipts } = await drawSamples({ ...options, promptTokens, stopTokens });
   const seconds = (performance.now() - started) / 1000;
   const tokens = samples.reduce((sum, sample) => sum + sample.tokens.length, 0);
   return {
@@ -83,7 +56,7 @@ export async function runGeneration(options: GenerateRunOptions): Promise<Genera
     })),
     seconds,
     tokensPerSecond: tokens / seconds,
-    receipts: receipts.flat(),
+    receipts,
   };
 }
 
