@@ -7,12 +7,40 @@ import type { Bytes } from '../core/bytes.ts';
 import type { Device } from '../kernels/device.ts';
 import type { Chunks } from '../protocol/ports.ts';
 import type { Manifest } from '../protocol/manifest.ts';
+import type { RowKey, StageInput, StageOutput } from '../inference/pipeline-stage.ts';
 import type { Seat } from '../protocol/messages.ts';
+import type { StageLease } from '../protocol/serving-messages.ts';
+
+/** Rows as they travel, in the plan's format. */
+interface PackedRows {
+  readonly type: 'rows';
+  readonly rows: readonly RowKey[];
+  readonly bytes: Uint8Array;
+}
+/** What a stage's program is told by the hub and its neighbours. */
+export type StageWord = Exclude<StageInput, { type: 'rows' }> | PackedRows;
+/** What it says to them. */
+export type StageReply =
+  | Exclude<StageOutput, { type: 'rows' }>
+  | PackedRows
+  /** The weights lie on the device: so many bytes. */
+  | { readonly type: 'ready'; readonly bytes: number };
+
+/** How a stage's program, which runs for as long as its volunteer has the stage, hears of others and answers. */
+export interface StageChannel {
+  /** What came since the last call, in order; nothing where nothing did. */
+  take(): readonly StageWord[];
+  /** Resolves once something has come, or the unit is to end. */
+  waiting(): Promise<void>;
+  say(replies: readonly StageReply[]): void;
+}
 
 export interface UnitRequest {
   readonly unit: number;
   /** Present for training units. */
   readonly seat?: Seat;
+  /** Present for stages of a served model. */
+  readonly stage?: { readonly lease: StageLease; readonly channel: StageChannel };
   /** Aborted when the lease is revoked or the volunteer pauses; the program stops at its next await. */
   readonly signal: AbortSignal;
   /** Progress from 0 to 1. */

@@ -9,7 +9,9 @@ import type { JobId } from '../../core/ids.ts';
 import type { Inspection, InspectionProgress } from '../../kernels/inspection.ts';
 import type { Artifact } from '../../protocol/artifact.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
+import type { StageReply, StageWord } from '../../programs/program.ts';
 import type { DeviceDescription, Seat } from '../../protocol/messages.ts';
+import type { StageLease } from '../../protocol/serving-messages.ts';
 
 /** One unit to run. `call` is the page's number for it. */
 export interface UnitCall {
@@ -18,6 +20,7 @@ export interface UnitCall {
   readonly unit: number;
   readonly manifest: Manifest;
   readonly seat?: Seat;
+  readonly stage?: StageLease;
 }
 
 export interface ComputeOptions {
@@ -47,6 +50,8 @@ export interface ComputeApi {
   runUnit(unit: UnitCall): Promise<Bytes>;
   /** The call rejects with `UnitAbortedError` at the unit's next pause; an unknown call is none. */
   abort(call: number): Promise<void>;
+  /** Words for a running stage; for an unknown call they are lost. */
+  tellStage(call: number, words: readonly StageWord[]): Promise<void>;
   /** Forgets the job's program and frees its memory. */
   closeJob(job: JobId): Promise<void>;
   setDuty(fraction: number): Promise<void>;
@@ -63,6 +68,8 @@ export interface ComputeHost {
   readRange(call: number, artifact: Artifact, start: number, end: number): Promise<Bytes>;
   /** Progress from 0 to 1, a few times a second at most. */
   progress(call: number, done: number): Promise<void>;
+  /** What a running stage says to the hub and its neighbours. */
+  stageSays(call: number, replies: readonly StageReply[]): Promise<void>;
   /** Steps of `inspect`, a few a second at most. */
   inspecting(step: InspectionProgress): Promise<void>;
   /** The device was lost more than once, and the one that is open now lends less. */

@@ -9,16 +9,32 @@ import type { Bytes } from '../../core/bytes.ts';
 import type { JobId } from '../../core/ids.ts';
 import type { Inspection, InspectionProgress } from '../../kernels/inspection.ts';
 import type { Manifest } from '../../protocol/manifest.ts';
+import type { StageReply, StageWord } from '../../programs/program.ts';
 import type { DeviceDescription, Seat } from '../../protocol/messages.ts';
 import type { Chunks } from '../../protocol/ports.ts';
+import type { StageLease } from '../../protocol/serving-messages.ts';
 import type { ComputeApi, ComputeHost, ComputeOptions, ComputeUsage } from './compute-api.ts';
 
+/** Both ways between a stage's program and whoever holds its links. */
+export interface StageTraffic {
+  /** Called when the unit runs: words for its program go there. */
+  begin(tell: (words: readonly StageWord[]) => void): void;
+  said(replies: readonly StageReply[]): void;
+}
+
 export interface SpawnedUnit {
-  readonly lease: { readonly job: JobId; readonly unit: number; readonly seat?: Seat | undefined };
+  readonly lease: {
+    readonly job: JobId;
+    readonly unit: number;
+    readonly seat?: Seat | undefined;
+    readonly stage?: StageLease | undefined;
+  };
   readonly manifest: Manifest;
   readonly chunks: Chunks;
   readonly signal: AbortSignal;
   readonly progress: (done: number) => void;
+  /** For stages of a served model. */
+  readonly traffic?: StageTraffic;
 }
 
 export interface SpawnedCompute {
@@ -100,7 +116,10 @@ async function runUnit(
       unit: lease.unit,
       manifest,
       ...(lease.seat === undefined ? {} : { seat: lease.seat }),
+      ...(lease.stage === undefined ? {} : { stage: lease.stage }),
     });
+    // The running unit's calls come first in the worker's queue; words that reach it later than its end are lost.
+    unit.traffic?.begin((words) => void life.during(api.tellStage(call, handedOver(words))).catch(() => undefined));
     if (signal.aborted) abort();
     return await life.during(running);
   } finally {
@@ -125,6 +144,9 @@ function hostOf(
     async progress(call, done) {
       calls.get(call)?.progress(done);
     },
+    async stageSays(call, replies) {
+      calls.get(call)?.traffic?.said(replies);
+    },
     async inspecting(step) {
       for (const progress of inspections) progress(step);
     },
@@ -135,6 +157,15 @@ function hostOf(
       console.warn(`tabswarm: ${line}`);
     },
   };
+}
+
+/** Rows of activations are moved, not copied, when they have memory of their own. */
+function handedOver(words: readonly StageWord[]): readonly StageWord[] {
+  const buffers = words.flatMap((word) => {
+    if (word.type !== 'rows' || !(word.bytes.buffer instanceof ArrayBuffer)) return [];
+    return word.bytes.byteLength === word.bytes.buffer.byteLength ? [word.bytes.buffer] : [];
+  });
+  return buffers.length === 0 ? words : transfer(words, buffers);
 }
 
 interface WorkerLife {

@@ -13,6 +13,7 @@ const job = (name: string): JobId => name.padEnd(64, '0') as JobId;
 const host: ComputeHost = {
   readRange: async (call, _artifact, start, end) => Uint8Array.of(call, start, end),
   progress: async () => undefined,
+  stageSays: async () => undefined,
   inspecting: async () => undefined,
   warn: async () => undefined,
   deviceChanged: async () => undefined,

@@ -12,11 +12,12 @@ import type { Inspection, InspectionProgress } from '../../kernels/inspection.ts
 import type { ProgramName } from '../../protocol/manifest.ts';
 import type { DeviceDescription } from '../../protocol/messages.ts';
 import type { Chunks } from '../../protocol/ports.ts';
-import type { OpenProgram, OpenProgramFunction, ProgramMemory } from '../../programs/program.ts';
+import type { OpenProgram, OpenProgramFunction, ProgramMemory, StageReply } from '../../programs/program.ts';
 import { UnitAbortedError } from '../../programs/shader.ts';
 import { createDeviceKeeper } from './device-keeper.ts';
 import type { ComputeApi, ComputeHost, ComputeOptions, UnitCall } from './compute-api.ts';
 import { createSpareTime } from './spare-time.ts';
+import { createStageInbox, type StageInbox } from './stage-inbox.ts';
 
 /** The part of an opened device that the service needs. */
 export interface ServiceDevice {
@@ -77,8 +78,11 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     1,
   );
   const aborts = new Map<number, AbortController>();
+  const inboxes = new Map<number, StageInbox>();
   let turn: Promise<unknown> = Promise.resolve();
 
+  const says = (call: number, replies: readonly StageReply[]): void =>
+    void host?.stageSays(call, replies).catch(() => undefined);
   const inTurn = <T>(task: () => Promise<T>): Promise<T> => {
     const result = turn.then(task);
     turn = result.catch(() => undefined);
@@ -163,13 +167,15 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
   const runOn = async ({ device, busyMs }: ServiceDevice, unit: UnitCall, signal: AbortSignal): Promise<Bytes> => {
     const job = await openJob(unit, device);
     job.reads.call = unit.call;
-    const { seat } = unit;
+    const { seat, stage } = unit;
+    const channel = inboxes.get(unit.call)?.channel;
     const request = {
       unit: unit.unit,
       signal,
       progress: progressOf(unit.call),
       gpuMs: () => busyMs(),
       ...(seat === undefined ? {} : { seat }),
+      ...(stage === undefined || channel === undefined ? {} : { stage: { lease: stage, channel } }),
     };
     return job.program.run(request);
   };
@@ -185,16 +191,25 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
     async runUnit(unit) {
       const abort = new AbortController();
       aborts.set(unit.call, abort);
+      if (unit.stage !== undefined)
+        inboxes.set(
+          unit.call,
+          createStageInbox(abort.signal, (said) => says(unit.call, said)),
+        );
       spare.begin();
       try {
         return await inTurn(() => run(unit, abort.signal));
       } finally {
         aborts.delete(unit.call);
+        inboxes.delete(unit.call);
         spare.end();
       }
     },
     async abort(call) {
       aborts.get(call)?.abort();
+    },
+    async tellStage(call, words) {
+      inboxes.get(call)?.tell(words);
     },
     rest: async () => spare.rest(),
     inspect: () =>
