@@ -10,27 +10,30 @@ import { parentPort, workerData } from 'node:worker_threads';
 const textOf = (error) =>
   (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).split('\n', 1)[0];
 
+/** @param {object} what */
+const say = (what) => parentPort?.postMessage(what, []);
+
 /** @type {(problem: unknown, text: string) => unknown} */
 let verify = () => false;
 try {
   const loaded = await import(workerData.url);
   if (typeof loaded.default === 'function') {
     verify = loaded.default;
-    parentPort?.postMessage({ ready: true });
+    say({ ready: true });
   } else {
-    parentPort?.postMessage({
+    say({
       problem: 'has no default export that is a function: export default (problem, text) => ...',
     });
   }
 } catch (error) {
-  parentPort?.postMessage({ problem: `cannot be loaded: ${textOf(error)}` });
+  say({ problem: `cannot be loaded: ${textOf(error)}` });
 }
 
 parentPort?.on('message', async ({ problem, text }) => {
   try {
     const score = await verify(problem, text);
     const isScore = typeof score === 'boolean' || (typeof score === 'number' && Number.isFinite(score));
-    parentPort?.postMessage(
+    say(
       isScore
         ? { score }
         : {
@@ -38,6 +41,6 @@ parentPort?.on('message', async ({ problem, text }) => {
           },
     );
   } catch (error) {
-    parentPort?.postMessage({ problem: `threw ${textOf(error)}` });
+    say({ problem: `threw ${textOf(error)}` });
   }
 });

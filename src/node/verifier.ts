@@ -102,7 +102,7 @@ function createAsker(worker: Worker, msMax: number): (question?: object) => Prom
           reject(error);
         },
       };
-      if (question !== undefined) worker.postMessage(question);
+      if (question !== undefined) worker.postMessage(question, []);
     });
 }
 
