@@ -4,7 +4,7 @@
  */
 
 import { at } from '../../src/kernels/truth.ts';
-import { gradientTruth } from '../../src/models/llama-truth.ts';
+import { gradientTruth } from '../../src/models/llama-gradient-truth.ts';
 import { checkedSteps, type Matmul, type Problem, type Q4Matvec, type Train, blockSize } from './problem.ts';
 
 /** Elements of the output by index; the others are not known. */

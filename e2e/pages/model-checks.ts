@@ -14,7 +14,7 @@ import { createTrainer } from '../../src/learning/trainer.ts';
 import { createArena, type Arena } from '../../src/models/arena.ts';
 import { createBackward } from '../../src/models/llama-backward.ts';
 import { headWidth, initialParameters, llamaLayout } from '../../src/models/llama-parameters.ts';
-import { gradientTruth } from '../../src/models/llama-truth.ts';
+import { gradientTruth } from '../../src/models/llama-gradient-truth.ts';
 import { createForward, createLoss } from '../../src/models/llama.ts';
 import { openGenerateProgram } from '../../src/programs/generate.ts';
 import type { OpenProgram, ProgramMemory } from '../../src/programs/program.ts';

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { createRandom } from '../core/prng.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
 import { initialParameters, llamaLayout } from './llama-parameters.ts';
-import { gradientTruth, logitsTruth, lossTruth, type TokenBatch } from './llama-truth.ts';
+import { gradientTruth, lossTruth, type TokenBatch } from './llama-gradient-truth.ts';
+import { logitsTruth } from './llama-truth.ts';
 
 const config: ModelConfig = {
   architecture: 'llama',

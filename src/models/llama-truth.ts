@@ -1,64 +1,32 @@
 /**
- * The whole network on the CPU in f64, forward and backward, written for reading: the truth that the GPU program is held
- * to. It shares nothing with the kernels but the parameter layout. Sequences of one batch are independent of each other,
- * so they are done one after another and their gradients added.
+ * The whole network on the CPU in f64, written for reading: the truth that the GPU program is held to, for Llama, Qwen 2 and
+ * Qwen 3. It shares nothing with the kernels but the parameter layout and the rotary frequencies. The way back is
+ * `llama-gradient-truth.ts`.
  */
 
 import { assert } from '../core/assert.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
-import { headWidth, keyValueWidth, llamaLayout, tensorOf, type LlamaLayerTensors } from './llama-parameters.ts';
+import {
+  headWidth,
+  keyValueWidth,
+  llamaLayout,
+  queryWidth,
+  tensorOf,
+  type LlamaLayerTensors,
+  type ParameterTensor,
+} from './llama-parameters.ts';
+import { rotationOf, type Rotation } from './rope-scaling.ts';
 
-type Vector = Float32Array | Float64Array;
-
-/** Token ids of a batch, sequence after sequence: `inputs` feeds the network, `targets` is what should come next. */
-export interface TokenBatch {
-  readonly inputs: ArrayLike<number>;
-  readonly targets: ArrayLike<number>;
-  readonly batch: number;
-  readonly length: number;
-}
+export type Vector = Float32Array | Float64Array;
 
 /** The logits [length, vocabulary] of one sequence. */
 export function logitsTruth(config: ModelConfig, parameters: Vector, tokens: ArrayLike<number>): Float64Array {
   return forward(config, parameters, tokens).logits;
 }
 
-/** The mean cross-entropy of a batch in nats per token. */
-export function lossTruth(config: ModelConfig, parameters: Vector, tokens: TokenBatch): number {
-  let sum = 0;
-  for (let sequence = 0; sequence < tokens.batch; sequence++) {
-    const { logits } = forward(config, parameters, slice(tokens.inputs, sequence, tokens.length));
-    sum += crossEntropy(config, logits, slice(tokens.targets, sequence, tokens.length), 1).loss;
-  }
-  return sum / (tokens.batch * tokens.length);
-}
+export const at = (values: ArrayLike<number>, index: number): number => values[index] ?? 0;
 
-/** The same with its gradient, laid out as the parameters are. */
-export function gradientTruth(
-  config: ModelConfig,
-  parameters: Vector,
-  tokens: TokenBatch,
-): { readonly loss: number; readonly gradient: Float64Array } {
-  const gradient = new Float64Array(llamaLayout(config).elements);
-  const count = tokens.batch * tokens.length;
-  let sum = 0;
-  for (let sequence = 0; sequence < tokens.batch; sequence++) {
-    const inputs = slice(tokens.inputs, sequence, tokens.length);
-    const state = forward(config, parameters, inputs);
-    const targets = slice(tokens.targets, sequence, tokens.length);
-    const { loss, logitsGradient } = crossEntropy(config, state.logits, targets, 1 / count);
-    sum += loss;
-    backward(config, parameters, inputs, state, logitsGradient, gradient);
-  }
-  return { loss: sum / count, gradient };
-}
-
-const slice = (values: ArrayLike<number>, sequence: number, length: number): number[] =>
-  Array.from({ length }, (_, position) => values[sequence * length + position] ?? 0);
-
-const at = (values: ArrayLike<number>, index: number): number => values[index] ?? 0;
-
-interface LayerState {
+export interface LayerState {
   readonly input: Float64Array;
   readonly attentionInput: Float64Array;
   readonly query: Float64Array;
@@ -73,19 +41,19 @@ interface LayerState {
   readonly gated: Float64Array;
 }
 
-interface ForwardState {
+export interface ForwardState {
   readonly layers: readonly LayerState[];
   readonly last: Float64Array;
   readonly normed: Float64Array;
   readonly logits: Float64Array;
 }
 
-function forward(config: ModelConfig, parameters: Vector, tokens: ArrayLike<number>): ForwardState {
+export function forward(config: ModelConfig, parameters: Vector, tokens: ArrayLike<number>): ForwardState {
   const layout = llamaLayout(config);
   assert(parameters.length === layout.elements, `${parameters.length} parameters, the network has ${layout.elements}`);
   const { width, hidden, vocabulary, normEpsilon } = config;
   const length = tokens.length;
-  const inner = keyValueWidth(config);
+  const rotation = rotationOf(config, layout.ropeFactors && tensorOf(parameters, layout.ropeFactors));
   const embedding = tensorOf(parameters, layout.embedding);
   let stream = new Float64Array(length * width);
   for (let position = 0; position < length; position++) {
@@ -97,13 +65,10 @@ function forward(config: ModelConfig, parameters: Vector, tokens: ArrayLike<numb
   for (const layer of layout.layers) {
     const input = stream;
     const attentionInput = normalise(input, tensorOf(parameters, layer.attentionNorm), width, normEpsilon);
-    const query = project(attentionInput, tensorOf(parameters, layer.query), width, width);
-    const key = project(attentionInput, tensorOf(parameters, layer.key), width, inner);
-    const value = project(attentionInput, tensorOf(parameters, layer.value), width, inner);
-    rotate(config, query, width, 1);
-    rotate(config, key, inner, 1);
+    const { query, key, value } = attentionRows(config, parameters, layer, attentionInput, rotation);
     const { weights, mixed } = attend(config, query, key, value, length);
-    const middle = add(input, project(mixed, tensorOf(parameters, layer.output), width, width));
+    const projected = project(mixed, tensorOf(parameters, layer.output), queryWidth(config), width);
+    const middle = add(input, biased(projected, parameters, layer.outputBias));
     const feedForwardInput = normalise(middle, tensorOf(parameters, layer.feedForwardNorm), width, normEpsilon);
     const gate = project(feedForwardInput, tensorOf(parameters, layer.gate), width, hidden);
     const up = project(feedForwardInput, tensorOf(parameters, layer.up), width, hidden);
@@ -125,108 +90,42 @@ function forward(config: ModelConfig, parameters: Vector, tokens: ArrayLike<numb
     });
   }
   const normed = normalise(stream, tensorOf(parameters, layout.norm), width, normEpsilon);
-  return { layers, last: stream, normed, logits: project(normed, embedding, width, vocabulary) };
+  const head = tensorOf(parameters, layout.head ?? layout.embedding);
+  return { layers, last: stream, normed, logits: project(normed, head, width, vocabulary) };
 }
 
-function backward(
-  config: ModelConfig,
-  parameters: Vector,
-  tokens: ArrayLike<number>,
-  state: ForwardState,
-  logitsGradient: Float64Array,
-  gradient: Float64Array,
-): void {
-  const layout = llamaLayout(config);
-  const { width, vocabulary, normEpsilon } = config;
-  const embedding = tensorOf(parameters, layout.embedding);
-  const embeddingGradient = tensorOf(gradient, layout.embedding);
-  const normed = projectBackward(logitsGradient, state.normed, embedding, embeddingGradient, width, vocabulary);
-  let stream = normaliseBackward(
-    normed,
-    state.last,
-    tensorOf(parameters, layout.norm),
-    tensorOf(gradient, layout.norm),
-    width,
-    normEpsilon,
-  );
-  for (let index = layout.layers.length - 1; index >= 0; index--) {
-    const layer = layout.layers[index];
-    const kept = state.layers[index];
-    assert(layer !== undefined && kept !== undefined, 'a layer without its state');
-    stream = layerBackward(config, parameters, layer, kept, stream, gradient);
-  }
-  for (let position = 0; position < tokens.length; position++) {
-    const row = at(tokens, position) * width;
-    for (let i = 0; i < width; i++) {
-      embeddingGradient[row + i] = at(embeddingGradient, row + i) + at(stream, position * width + i);
-    }
-  }
-}
-
-type ProjectionName = 'query' | 'key' | 'value' | 'output' | 'gate' | 'up' | 'down';
-
-function layerBackward(
+/** Queries, keys and values of each token: projected, biased, normed head by head, and the first two turned. */
+function attentionRows(
   config: ModelConfig,
   parameters: Vector,
   layer: LlamaLayerTensors,
-  kept: LayerState,
-  outputGradient: Float64Array,
-  gradient: Float64Array,
-): Float64Array {
-  const { width, hidden, normEpsilon } = config;
-  const inner = keyValueWidth(config);
-  const through = (name: ProjectionName, out: Float64Array, input: Float64Array, from: number, to: number) =>
-    projectBackward(out, input, tensorOf(parameters, layer[name]), tensorOf(gradient, layer[name]), from, to);
-
-  const gated = through('down', outputGradient, kept.gated, hidden, width);
-  const gate = new Float64Array(gated.length);
-  const up = new Float64Array(gated.length);
-  for (let i = 0; i < gated.length; i++) {
-    const x = at(kept.gate, i);
-    const sigmoid = 1 / (1 + Math.exp(-x));
-    gate[i] = at(gated, i) * at(kept.up, i) * sigmoid * (1 + x * (1 - sigmoid));
-    up[i] = at(gated, i) * x * sigmoid;
-  }
-  const feedForwardInput = add(
-    through('gate', gate, kept.feedForwardInput, width, hidden),
-    through('up', up, kept.feedForwardInput, width, hidden),
-  );
-  const middle = add(
-    outputGradient,
-    normaliseBackward(
-      feedForwardInput,
-      kept.middle,
-      tensorOf(parameters, layer.feedForwardNorm),
-      tensorOf(gradient, layer.feedForwardNorm),
-      width,
-      normEpsilon,
-    ),
-  );
-  const mixed = through('output', middle, kept.mixed, width, width);
-  const { query, key, value } = attendBackward(config, kept, mixed);
-  rotate(config, query, width, -1);
-  rotate(config, key, inner, -1);
-  const attentionInput = add(
-    through('query', query, kept.attentionInput, width, width),
-    add(
-      through('key', key, kept.attentionInput, width, inner),
-      through('value', value, kept.attentionInput, width, inner),
-    ),
-  );
-  return add(
-    middle,
-    normaliseBackward(
-      attentionInput,
-      kept.input,
-      tensorOf(parameters, layer.attentionNorm),
-      tensorOf(gradient, layer.attentionNorm),
-      width,
-      normEpsilon,
-    ),
-  );
+  input: Float64Array,
+  rotation: Rotation,
+) {
+  const { width, normEpsilon } = config;
+  const made = (weight: ParameterTensor, to: number, bias: ParameterTensor | undefined) =>
+    biased(project(input, tensorOf(parameters, weight), width, to), parameters, bias);
+  const turned = (rows: Float64Array, to: number, gain: ParameterTensor | undefined) => {
+    const head = headWidth(config);
+    const normed = gain === undefined ? rows : normalise(rows, tensorOf(parameters, gain), head, normEpsilon);
+    rotate(rotation, normed, to, 1);
+    return normed;
+  };
+  const [outer, inner] = [queryWidth(config), keyValueWidth(config)];
+  return {
+    query: turned(made(layer.query, outer, layer.queryBias), outer, layer.queryNorm),
+    key: turned(made(layer.key, inner, layer.keyBias), inner, layer.keyNorm),
+    value: made(layer.value, inner, layer.valueBias),
+  };
 }
 
-const add = (a: Float64Array, b: Float64Array): Float64Array<ArrayBuffer> =>
+function biased(rows: Float64Array, parameters: Vector, bias: ParameterTensor | undefined): Float64Array {
+  if (bias === undefined) return rows;
+  const values = tensorOf(parameters, bias);
+  return rows.map((x, index) => x + at(values, index % values.length));
+}
+
+export const add = (a: Float64Array, b: Float64Array): Float64Array<ArrayBuffer> =>
   Float64Array.from(a, (x, index) => x + at(b, index));
 
 /** RMSNorm (Zhang and Sennrich 2019): rows divided by their root mean square, times a gain. */
@@ -239,34 +138,10 @@ function normalise(input: Float64Array, gain: Vector, width: number, epsilon: nu
   return output;
 }
 
-function inverseRootMeanSquare(input: Float64Array, row: number, width: number, epsilon: number): number {
+export function inverseRootMeanSquare(input: Float64Array, row: number, width: number, epsilon: number): number {
   let squares = 0;
   for (let i = 0; i < width; i++) squares += at(input, row + i) ** 2;
   return 1 / Math.sqrt(squares / width + epsilon);
-}
-
-function normaliseBackward(
-  outputGradient: Float64Array,
-  input: Float64Array,
-  gain: Vector,
-  gainGradient: Vector,
-  width: number,
-  epsilon: number,
-): Float64Array {
-  const inputGradient = new Float64Array(input.length);
-  for (let row = 0; row < input.length; row += width) {
-    const scale = inverseRootMeanSquare(input, row, width, epsilon);
-    let dot = 0;
-    for (let i = 0; i < width; i++) {
-      dot += at(outputGradient, row + i) * at(gain, i) * at(input, row + i);
-      gainGradient[i] = at(gainGradient, i) + at(outputGradient, row + i) * at(input, row + i) * scale;
-    }
-    for (let i = 0; i < width; i++) {
-      inputGradient[row + i] =
-        scale * at(outputGradient, row + i) * at(gain, i) - (scale ** 3 * dot * at(input, row + i)) / width;
-    }
-  }
-  return inputGradient;
 }
 
 /** Rows times the transpose of `weight` [to, from]. */
@@ -283,47 +158,30 @@ function project(input: Float64Array, weight: Vector, from: number, to: number):
   return output;
 }
 
-/** Adds to `weightGradient`, returns the gradient of the input. */
-function projectBackward(
-  outputGradient: Float64Array,
-  input: Float64Array,
-  weight: Vector,
-  weightGradient: Vector,
-  from: number,
-  to: number,
-): Float64Array {
-  const rows = input.length / from;
-  const inputGradient = new Float64Array(rows * from);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < to; column++) {
-      const slope = at(outputGradient, row * to + column);
-      for (let i = 0; i < from; i++) {
-        inputGradient[row * from + i] = at(inputGradient, row * from + i) + slope * at(weight, column * from + i);
-        weightGradient[column * from + i] = at(weightGradient, column * from + i) + slope * at(input, row * from + i);
-      }
-    }
-  }
-  return inputGradient;
-}
-
 /** Rotary positions (Su et al. 2021) on neighbouring pairs, in place; direction -1 turns back, which is also its gradient. */
-function rotate(config: ModelConfig, rows: Float64Array, width: number, direction: 1 | -1): void {
-  const head = headWidth(config);
+export function rotate(
+  { frequencies, amplitude }: Rotation,
+  rows: Float64Array,
+  width: number,
+  direction: 1 | -1,
+): void {
+  const head = 2 * frequencies.length;
   for (let position = 0; position < rows.length / width; position++) {
     for (let i = 0; i < width; i += 2) {
-      const angle = direction * position * config.ropeTheta ** (-(i % head) / head);
+      const angle = direction * position * at(frequencies, (i % head) / 2);
       const index = position * width + i;
       const [x, y] = [at(rows, index), at(rows, index + 1)];
-      rows[index] = x * Math.cos(angle) - y * Math.sin(angle);
-      rows[index + 1] = x * Math.sin(angle) + y * Math.cos(angle);
+      rows[index] = amplitude * (x * Math.cos(angle) - y * Math.sin(angle));
+      rows[index + 1] = amplitude * (x * Math.sin(angle) + y * Math.cos(angle));
     }
   }
 }
 
 /** Causal attention of one sequence; several query heads share a key and value head. `weights` is [heads, length, length]. */
 function attend(config: ModelConfig, query: Float64Array, key: Float64Array, value: Float64Array, length: number) {
-  const { width, heads } = config;
+  const { heads } = config;
   const head = headWidth(config);
+  const width = queryWidth(config);
   const inner = keyValueWidth(config);
   const weights = new Float64Array(heads * length * length);
   const mixed = new Float64Array(length * width);
@@ -350,59 +208,4 @@ function attend(config: ModelConfig, query: Float64Array, key: Float64Array, val
     }
   }
   return { weights, mixed };
-}
-
-function attendBackward(config: ModelConfig, kept: LayerState, mixedGradient: Float64Array) {
-  const { width, heads } = config;
-  const head = headWidth(config);
-  const inner = keyValueWidth(config);
-  const length = kept.query.length / width;
-  const query = new Float64Array(kept.query.length);
-  const key = new Float64Array(kept.key.length);
-  const value = new Float64Array(kept.value.length);
-  const scale = 1 / Math.sqrt(head);
-  for (let h = 0; h < heads; h++) {
-    const shared = Math.floor((h * config.keyValueHeads) / heads) * head;
-    for (let t = 0; t < length; t++) {
-      const row = kept.weights.subarray((h * length + t) * length, (h * length + t + 1) * length);
-      const own = t * width + h * head;
-      const slopes = new Float64Array(t + 1);
-      let mean = 0;
-      for (let s = 0; s <= t; s++) {
-        const other = s * inner + shared;
-        for (let i = 0; i < head; i++) {
-          slopes[s] = at(slopes, s) + at(mixedGradient, own + i) * at(kept.value, other + i);
-          value[other + i] = at(value, other + i) + at(row, s) * at(mixedGradient, own + i);
-        }
-        mean += at(row, s) * at(slopes, s);
-      }
-      for (let s = 0; s <= t; s++) {
-        const score = at(row, s) * (at(slopes, s) - mean) * scale;
-        const other = s * inner + shared;
-        for (let i = 0; i < head; i++) {
-          query[own + i] = at(query, own + i) + score * at(kept.key, other + i);
-          key[other + i] = at(key, other + i) + score * at(kept.query, own + i);
-        }
-      }
-    }
-  }
-  return { query, key, value };
-}
-
-/** Summed cross-entropy of rows of logits, and its gradient times `weight`. */
-function crossEntropy(config: ModelConfig, logits: Float64Array, targets: ArrayLike<number>, weight: number) {
-  const { vocabulary } = config;
-  const logitsGradient = new Float64Array(logits.length);
-  let loss = 0;
-  for (let position = 0; position < targets.length; position++) {
-    const row = logits.subarray(position * vocabulary, (position + 1) * vocabulary);
-    const largest = row.reduce((most, x) => Math.max(most, x), -Infinity);
-    const sum = row.reduce((total, x) => total + Math.exp(x - largest), 0);
-    loss += Math.log(sum) + largest - at(row, at(targets, position));
-    for (let token = 0; token < vocabulary; token++) {
-      const chance = Math.exp(at(row, token) - largest) / sum;
-      logitsGradient[position * vocabulary + token] = weight * (chance - (token === at(targets, position) ? 1 : 0));
-    }
-  }
-  return { loss, logitsGradient };
 }

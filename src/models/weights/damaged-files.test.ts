@@ -14,7 +14,7 @@ import { initialParameters, llamaLayout, tensorOf } from '../llama-parameters.ts
 import { encodeGguf } from './encode-gguf.ts';
 import { encodeLlama, llamaGguf } from './encode-llama.ts';
 import { openGguf } from './gguf.ts';
-import { configOfGguf } from './llama-config.ts';
+import { configOfGguf } from './gguf-config.ts';
 import { loadParameters } from './llama-weights.ts';
 import { openLlama2c } from './llama2c.ts';
 import { openSafetensors } from './safetensors.ts';

@@ -20,7 +20,9 @@ export interface GgufTensor {
   readonly shape: readonly number[];
   readonly type: GgufType;
   /** All its numbers in pieces of whole blocks; asked for once. */
-  readonly values: () => Iterable<Float32Array>;
+  readonly values?: () => Iterable<Float32Array>;
+  /** Instead of `values`: its bytes as they shall lie in the file. */
+  readonly bytes?: () => Iterable<Uint8Array>;
 }
 
 export interface GgufEntry {
@@ -64,14 +66,18 @@ export function* encodeGguf({ metadata, tensors }: GgufFile): Generator<Uint8Arr
   yield padding(header.byteLength);
   for (const tensor of tensors) {
     let written = 0;
-    for (const values of tensor.values()) {
-      const bytes = encodeValues(tensor.type, values);
+    for (const bytes of bytesOf(tensor)) {
       written += bytes.byteLength;
       yield bytes;
     }
     assert(written === sizeOf(tensor), `${tensor.name}: ${written} bytes of ${describeTensor(tensor)}`);
     yield padding(written);
   }
+}
+
+function* bytesOf({ type, values, bytes }: GgufTensor): Iterable<Uint8Array> {
+  if (bytes !== undefined) yield* bytes();
+  for (const piece of values?.() ?? []) yield encodeValues(type, piece);
 }
 
 const padding = (written: number): Uint8Array => new Uint8Array(alignUp(written, alignment) - written);

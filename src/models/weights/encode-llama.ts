@@ -9,28 +9,31 @@ import { chunkBytesMax } from '../../core/limits.ts';
 import { quantBlock } from '../../kernels/quant-blocks.ts';
 import type { ModelConfig } from '../../protocol/manifest.ts';
 import { headWidth, llamaLayout, tensorOf, type ParameterTensor } from '../llama-parameters.ts';
-import type { GgufEntry, GgufFile, GgufType } from './encode-gguf.ts';
-import { ggufNames, hasRotaryRows, huggingFaceNames } from './llama-names.ts';
+import { rotationOf } from '../rope-scaling.ts';
+import type { GgufEntry, GgufFile, GgufTensor, GgufType } from './encode-gguf.ts';
+import { yarnAttentionFactor } from './llama-config.ts';
+import { ggufNames, ggufQwenNames, hasRotaryRows, huggingFaceNames } from './llama-names.ts';
 import { encodeSafetensors } from './safetensors.ts';
 
-/** `model.safetensors` of Hugging Face's `LlamaForCausalLM`, its classifier being the embedding. */
+/** `model.safetensors` of Hugging Face's class for this architecture. */
 export function encodeLlama(config: ModelConfig, parameters: Float32Array): Bytes {
   const tensors = llamaLayout(config).tensors.map((tensor) => {
-    const values = tensorOf(parameters, tensor);
-    const turned = hasRotaryRows(tensor.name) ? pairsToHalves(values, config.width, headWidth(config)) : values;
     return {
       name: huggingFaceNames.nameOf(tensor.name),
       type: 'F32' as const,
       shape: tensor.shape,
-      bytes: viewBytes(turned),
+      bytes: viewBytes(inHalves(config, tensor, tensorOf(parameters, tensor))),
     };
   });
   // transformers wants to know by whose conventions the file was written.
   return encodeSafetensors(tensors, { format: 'pt' });
 }
 
-/** Rows 2i and 2i + 1 of each head become its rows i and i + half a head. */
-function pairsToHalves(values: Float32Array, width: number, headRows: number): Float32Array {
+/** Of tensors with rotary rows, rows 2i and 2i + 1 of each head become its rows i and i + half a head. */
+function inHalves(config: ModelConfig, { name, shape }: ParameterTensor, values: Float32Array): Float32Array {
+  if (!hasRotaryRows(name)) return values;
+  const headRows = headWidth(config);
+  const width = shape[1] ?? 1;
   const turned = new Float32Array(values.length);
   for (let row = 0; row < values.length / width; row++) {
     const place = row % headRows;
@@ -45,15 +48,27 @@ function pairsToHalves(values: Float32Array, width: number, headRows: number): F
  * become f16, as llama.cpp does both.
  */
 export function llamaGguf(config: ModelConfig, parameters: Float32Array, type: GgufType): GgufFile {
-  return {
-    metadata: llamaMetadata(config),
-    tensors: llamaLayout(config).tensors.map((tensor) => ({
-      name: ggufNames.nameOf(tensor.name),
-      shape: tensor.shape,
-      type: typeOf(tensor, type),
-      values: () => piecesOf(tensorOf(parameters, tensor)),
-    })),
+  const { nameOf, pairs } = config.architecture === 'llama' ? ggufNames : ggufQwenNames;
+  const ordered = (tensor: ParameterTensor): Float32Array => {
+    const values = tensorOf(parameters, tensor);
+    return pairs === 'halves' ? inHalves(config, tensor, values) : values;
   };
+  const tensors = llamaLayout(config).tensors.map((tensor): GgufTensor => ({
+    name: nameOf(tensor.name),
+    shape: tensor.shape,
+    type: typeOf(tensor, type),
+    values: () => piecesOf(ordered(tensor)),
+  }));
+  return { metadata: llamaMetadata(config), tensors: [...tensors, ...ropeFactors(config)] };
+}
+
+/** llama.cpp has Llama 3's scaling as a factor for each pair, by which its frequency is divided. */
+function ropeFactors(config: ModelConfig): GgufTensor[] {
+  if (config.ropeScaling?.kind !== 'llama3') return [];
+  const { ropeScaling: _scaling, ...plain } = config;
+  const { frequencies } = rotationOf(config);
+  const factors = Float32Array.from(rotationOf(plain).frequencies, (own, pair) => own / (frequencies[pair] ?? NaN));
+  return [{ name: 'rope_freqs.weight', shape: [factors.length], type: 'f32', values: () => [factors] }];
 }
 
 function typeOf({ shape }: Pick<ParameterTensor, 'shape'>, type: GgufType): GgufType {
@@ -72,17 +87,33 @@ export function llamaMetadata(config: ModelConfig): Readonly<Record<string, Gguf
   const text = (value: string): GgufEntry => ({ type: GGUFValueType.STRING, value });
   const count = (value: number): GgufEntry => ({ type: GGUFValueType.UINT32, value });
   const real = (value: number): GgufEntry => ({ type: GGUFValueType.FLOAT32, value });
-  return {
-    'general.architecture': text('llama'),
-    'llama.block_count': count(config.layers),
-    'llama.context_length': count(config.context),
-    'llama.embedding_length': count(config.width),
-    'llama.feed_forward_length': count(config.hidden),
-    'llama.attention.head_count': count(config.heads),
-    'llama.attention.head_count_kv': count(config.keyValueHeads),
-    'llama.attention.layer_norm_rms_epsilon': real(config.normEpsilon),
-    'llama.rope.dimension_count': count(headWidth(config)),
-    'llama.rope.freq_base': real(config.ropeTheta),
-    'llama.vocab_size': count(config.vocabulary),
+  const scaling = config.ropeScaling;
+  const entries = {
+    block_count: count(config.layers),
+    context_length: count(config.context),
+    embedding_length: count(config.width),
+    feed_forward_length: count(config.hidden),
+    'attention.head_count': count(config.heads),
+    'attention.head_count_kv': count(config.keyValueHeads),
+    'attention.layer_norm_rms_epsilon': real(config.normEpsilon),
+    ...(config.headWidth !== undefined && {
+      'attention.key_length': count(config.headWidth),
+      'attention.value_length': count(config.headWidth),
+    }),
+    'rope.dimension_count': count(headWidth(config)),
+    'rope.freq_base': real(config.ropeTheta),
+    vocab_size: count(config.vocabulary),
+    ...((scaling?.kind === 'linear' || scaling?.kind === 'yarn') && {
+      'rope.scaling.type': text(scaling.kind),
+      'rope.scaling.factor': real(scaling.factor),
+    }),
+    ...(scaling?.kind === 'yarn' && {
+      'rope.scaling.original_context_length': count(scaling.originalContext),
+      'rope.scaling.attn_factor': real(scaling.attentionFactor / yarnAttentionFactor(scaling.factor)),
+      'rope.scaling.yarn_beta_fast': real(scaling.betaFast),
+      'rope.scaling.yarn_beta_slow': real(scaling.betaSlow),
+    }),
   };
+  const own = Object.entries(entries).map(([key, entry]) => [`${config.architecture}.${key}`, entry] as const);
+  return { 'general.architecture': text(config.architecture), ...Object.fromEntries(own) };
 }

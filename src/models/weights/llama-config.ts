@@ -1,29 +1,41 @@
 /**
- * What a network is, as files of others say it: Hugging Face's `config.json` (transformers `LlamaConfig`) and GGUF's
- * metadata (ggml `docs/gguf.md`, "Models"). What we cannot run yet is refused here in one line, before a weight is read.
+ * What a network is, as Hugging Face's `config.json` says it (transformers `LlamaConfig`, `Qwen2Config`, `Qwen3Config`).
+ * What we cannot run yet is refused here in one line, before a weight is read. GGUF's metadata are `gguf-config.ts`.
  */
 
+import { assert } from '../../core/assert.ts';
 import { ok, oneLine, problem, type Result } from '../../core/result.ts';
-import { parse, parseJson, positive, v, whole } from '../../core/schema.ts';
-import { modelConfigSchema, type ModelConfig } from '../../protocol/manifest.ts';
-import { headWidth } from '../llama-parameters.ts';
-import { quotedName, type TensorFile } from './tensor-file.ts';
+import { parseJson, positive, v, whole } from '../../core/schema.ts';
+import type { ModelConfig } from '../../protocol/manifest.ts';
+import { misshapen, type RopeScaling } from '../../protocol/model-config.ts';
 
 /** RoPE's base where a file is silent, in transformers and in ggml. */
-const ropeThetaDefault = 10_000;
+export const ropeThetaDefault = 10_000;
 
+const kinds = ['default', 'linear', 'llama3', 'yarn'] as const;
+const scalingKind = v.picklist(kinds, `expected one of ${kinds.join(', ')}: other scalings are not run`);
 const scalingSchema = v.nullish(
   v.looseObject({
-    rope_type: v.optional(v.literal('default', 'expected default: scaled rotary positions are not run yet')),
-    type: v.optional(v.literal('default', 'expected default: scaled rotary positions are not run yet')),
+    rope_type: v.optional(scalingKind),
+    /** As older files call it. */
+    type: v.optional(scalingKind),
     rope_theta: v.optional(positive),
+    factor: v.optional(positive),
+    low_freq_factor: v.optional(positive),
+    high_freq_factor: v.optional(positive),
+    original_max_position_embeddings: v.nullish(positive),
+    beta_fast: v.nullish(positive),
+    beta_slow: v.nullish(positive),
+    attention_factor: v.nullish(positive),
   }),
 );
+type Scaling = v.InferOutput<typeof scalingSchema>;
+
 const no = (what: string) => v.optional(v.literal(false, `expected false: ${what} not run yet`));
 
-/** Defaults are those of transformers' `LlamaConfig`. */
+/** Defaults are those of transformers; where they differ by architecture they are in `decodeConfig`. */
 const configSchema = v.object({
-  model_type: v.literal('llama'),
+  model_type: v.picklist(['llama', 'qwen2', 'qwen3']),
   num_hidden_layers: whole(1, 256),
   hidden_size: whole(2, 65536),
   intermediate_size: whole(2, 262144),
@@ -31,24 +43,32 @@ const configSchema = v.object({
   num_key_value_heads: v.nullish(whole(1, 1024)),
   head_dim: v.nullish(whole(2, 65536)),
   vocab_size: whole(2, 1_000_000),
-  max_position_embeddings: v.optional(whole(2, 1_000_000), 2048),
+  max_position_embeddings: v.optional(whole(2, 1_000_000)),
   rope_theta: v.optional(positive),
   rope_parameters: scalingSchema,
   rope_scaling: scalingSchema,
   rms_norm_eps: v.optional(positive, 1e-6),
   hidden_act: v.optional(v.literal('silu')),
-  attention_bias: no('biases are'),
-  mlp_bias: no('biases are'),
-  tie_word_embeddings: v.literal(true, 'expected true: the classifier must be the embedding'),
+  attention_bias: v.optional(v.boolean(), false),
+  mlp_bias: no('biases of the feed-forward block are'),
+  use_sliding_window: no('sliding windows are'),
+  layer_types: v.nullish(
+    v.array(v.literal('full_attention', 'expected full_attention: sliding windows are not run yet')),
+  ),
+  tie_word_embeddings: v.optional(v.boolean(), false),
   quantization_config: v.optional(v.null('weights quantised in this way are not read')),
 });
+type Read = v.InferOutput<typeof configSchema>;
 
 /** The network of a `config.json`. */
 export function decodeConfig(text: string, where: string): Result<ModelConfig> {
   const parsed = parseJson(configSchema, text, where);
   if (!parsed.ok) return problem('model', oneLine(parsed.error.text));
   const read = parsed.value;
-  const shaped = checkShape(
+  const context = read.max_position_embeddings ?? (read.model_type === 'llama' ? 2048 : 32768);
+  const scaling = ropeScalingOf(read.rope_scaling ?? read.rope_parameters, context);
+  if (!scaling.ok) return problem('model', `${where}: rope_scaling: ${scaling.error.text}`);
+  return checkShape(
     {
       architecture: read.model_type,
       layers: read.num_hidden_layers,
@@ -57,114 +77,102 @@ export function decodeConfig(text: string, where: string): Result<ModelConfig> {
       heads: read.num_attention_heads,
       keyValueHeads: read.num_key_value_heads ?? read.num_attention_heads,
       vocabulary: read.vocab_size,
-      context: read.max_position_embeddings,
+      context,
       ropeTheta: read.rope_theta ?? read.rope_parameters?.rope_theta ?? ropeThetaDefault,
       normEpsilon: read.rms_norm_eps,
+      ...ownHeadWidth(read.hidden_size, read.num_attention_heads, headDimOf(read)),
+      ...(!read.tie_word_embeddings && { tied: false }),
+      ...biasesOf(read),
+      ...(read.model_type === 'qwen3' && { queryKeyNorm: true }),
+      ...(scaling.value && { ropeScaling: scaling.value }),
     },
     where,
   );
-  if (!shaped.ok) return shaped;
-  return checkHeadWidth(shaped.value, read.head_dim ?? undefined, `${where}: head_dim`);
 }
+
+const headDimOf = ({ head_dim, model_type }: Read): number | undefined =>
+  head_dim ?? (model_type === 'qwen3' ? 128 : undefined);
+
+/** A config's `headWidth`, where it is not width / heads. */
+export const ownHeadWidth = (width: number, heads: number, stated: number | undefined): { headWidth?: number } =>
+  stated === undefined || stated === width / heads ? {} : { headWidth: stated };
+
+function biasesOf({ model_type, attention_bias }: Read): Pick<ModelConfig, 'attentionBias'> {
+  if (model_type === 'qwen2') return { attentionBias: 'inputs' };
+  return attention_bias ? { attentionBias: 'all' } : {};
+}
+
+/** Defaults of transformers' `modeling_rope_utils.py`. */
+function ropeScalingOf(read: Scaling, context: number): Result<RopeScaling | undefined> {
+  const kind = read?.rope_type ?? read?.type ?? 'default';
+  if (!read || kind === 'default') return ok(undefined);
+  const { factor, low_freq_factor: lowFrequency, high_freq_factor: highFrequency } = read;
+  const originalContext = read.original_max_position_embeddings ?? undefined;
+  if (factor === undefined) return problem('model', `${kind} without a factor`);
+  if (kind === 'linear') return ok({ kind, factor });
+  if (kind === 'yarn') {
+    return ok({
+      kind,
+      factor,
+      originalContext: originalContext ?? context,
+      betaFast: read.beta_fast ?? 32,
+      betaSlow: read.beta_slow ?? 1,
+      attentionFactor: read.attention_factor ?? yarnAttentionFactor(factor),
+    });
+  }
+  if (lowFrequency === undefined || highFrequency === undefined || originalContext === undefined) {
+    return problem('model', 'llama3 needs low_freq_factor, high_freq_factor and original_max_position_embeddings');
+  }
+  if (highFrequency <= lowFrequency) return problem('model', 'high_freq_factor is not above low_freq_factor');
+  return ok({ kind, factor, lowFrequency, highFrequency, originalContext });
+}
+
+/** Peng et al. 2023, equation 22. */
+export const yarnAttentionFactor = (factor: number): number => (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1);
+
+const classOf = { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' } as const;
 
 /** A `config.json` as transformers reads it. */
 export const encodeConfig = (config: ModelConfig): string =>
   `${JSON.stringify(
     {
-      architectures: ['LlamaForCausalLM'],
+      architectures: [classOf[config.architecture]],
       model_type: config.architecture,
       num_hidden_layers: config.layers,
       hidden_size: config.width,
       intermediate_size: config.hidden,
       num_attention_heads: config.heads,
       num_key_value_heads: config.keyValueHeads,
+      ...(config.headWidth !== undefined && { head_dim: config.headWidth }),
       vocab_size: config.vocabulary,
       max_position_embeddings: config.context,
       rope_theta: config.ropeTheta,
+      ...(config.ropeScaling && { rope_scaling: encodeScaling(config.ropeScaling) }),
       rms_norm_eps: config.normEpsilon,
       hidden_act: 'silu',
-      tie_word_embeddings: true,
+      ...(config.attentionBias === 'all' && { attention_bias: true }),
+      tie_word_embeddings: config.tied ?? true,
       torch_dtype: 'float32',
     },
     null,
     2,
   )}\n`;
 
-/** The network of a GGUF file. */
-export function configOfGguf({ name: where, metadata, tensors }: TensorFile): Result<ModelConfig> {
-  const refuse = (text: string) => problem('model', `${where}: ${text}`);
-  const architecture = metadata['general.architecture'];
-  if (architecture !== 'llama') {
-    const called = typeof architecture === 'string' ? quotedName(architecture) : 'none';
-    return refuse(`general.architecture is ${called}; only llama is run yet`);
+function encodeScaling(scaling: RopeScaling): object {
+  assert(scaling.kind !== 'factors', 'factors of rotary frequencies have no place in a config.json');
+  const { kind: rope_type, factor } = scaling;
+  if (scaling.kind === 'linear') return { rope_type, factor };
+  const original = { original_max_position_embeddings: scaling.originalContext };
+  if (scaling.kind === 'llama3') {
+    const { lowFrequency: low_freq_factor, highFrequency: high_freq_factor } = scaling;
+    return { rope_type, factor, low_freq_factor, high_freq_factor, ...original };
   }
-  const of = (key: string): unknown => numberOf(metadata[`llama.${key}`]);
-  const scaling = metadata['llama.rope.scaling.type'] ?? 'none';
-  if (scaling !== 'none' || tensors.has('rope_freqs.weight')) {
-    return refuse('scaled rotary positions (llama.rope.scaling, rope_freqs) are not run yet');
-  }
-  if (tensors.has('output.weight')) {
-    return refuse('has a classifier of its own (tensor output.weight); only tied classifiers are run yet');
-  }
-  if (Number(of('expert_count') ?? 0) > 0) return refuse('a mixture of experts (llama.expert_count) is not run yet');
-  const heads = of('attention.head_count');
-  const vocabulary = of('vocab_size') ?? tensors.get('token_embd.weight')?.shape[0];
-  const epsilon = of('attention.layer_norm_rms_epsilon');
-  const fields = {
-    architecture,
-    layers: of('block_count'),
-    width: of('embedding_length'),
-    hidden: of('feed_forward_length'),
-    heads,
-    keyValueHeads: of('attention.head_count_kv') ?? heads,
-    vocabulary,
-    context: of('context_length'),
-    ropeTheta: of('rope.freq_base') ?? ropeThetaDefault,
-    normEpsilon: typeof epsilon === 'number' ? shortest(epsilon) : epsilon,
-  };
-  const parsed = parse(modelConfigSchema, fields, `${where}: metadata`);
-  if (!parsed.ok) return problem('model', oneLine(parsed.error.text));
-  const shaped = checkShape(parsed.value, where);
-  if (!shaped.ok) return shaped;
-  for (const key of ['rope.dimension_count', 'attention.key_length', 'attention.value_length']) {
-    const width = of(key);
-    if (width === undefined) continue;
-    const checked = checkHeadWidth(shaped.value, width, `${where}: llama.${key}`);
-    if (!checked.ok) return checked;
-  }
-  return shaped;
-}
-
-/** GGUF's 64-bit numbers come as bigints; what is none stays as it is, for the schema to refuse. */
-const numberOf = (value: unknown): unknown => (typeof value === 'bigint' ? Number(value) : value);
-
-/** An f32 as its shortest decimal: 1e-5, not 0.000009999999747378752. */
-function shortest(value: number): number {
-  for (let digits = 1; digits < 9; digits++) {
-    const decimal = Number(value.toPrecision(digits));
-    if (Math.fround(decimal) === value) return decimal;
-  }
-  return value;
+  const { betaFast: beta_fast, betaSlow: beta_slow, attentionFactor: attention_factor } = scaling;
+  return { rope_type, factor, beta_fast, beta_slow, attention_factor, ...original };
 }
 
 /** The rules that relate one size of a network to another. */
 export function checkShape(config: ModelConfig, where: string): Result<ModelConfig> {
-  if (config.heads % config.keyValueHeads !== 0) {
-    return problem(
-      'model',
-      `${where}: ${config.keyValueHeads} key and value heads do not divide ${config.heads} heads`,
-    );
-  }
-  if (config.width % (2 * config.heads) !== 0) {
-    return problem('model', `${where}: width ${config.width} is no even multiple of ${config.heads} heads`);
-  }
-  return ok(config);
-}
-
-function checkHeadWidth(config: ModelConfig, stated: unknown, where: string): Result<ModelConfig> {
-  if (stated === undefined || stated === headWidth(config)) return ok(config);
-  return problem(
-    'model',
-    `${where} is ${oneLine(String(stated))}; only heads of width / heads (${headWidth(config)}) are run yet`,
-  );
+  const wrong = misshapen(config);
+  return wrong === undefined ? ok(config) : problem('model', `${where}: ${wrong}`);
 }
