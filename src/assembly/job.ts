@@ -394,7 +394,8 @@ function stepsOf(file: ReduceJobFile, entryPoint: string | undefined, where: str
   return [{ entryPoint, grid: file.grid ?? [1, 1, 1], repeat: 1 }];
 }
 
-const common = (name: string, { submitter, nonce, now, price, lifetime }: PrepareOptions) => ({
+/** What every manifest begins with. */
+export const common = (name: string, { submitter, nonce, now, price, lifetime }: PrepareOptions) => ({
   version: 1 as const,
   name,
   nonce,
@@ -403,7 +404,8 @@ const common = (name: string, { submitter, nonce, now, price, lifetime }: Prepar
   price: price ?? 1,
 });
 
-async function seal<Name extends Manifest['program']>(
+/** A manifest as it is signed and sent, with its chunks. */
+export async function seal<Name extends Manifest['program']>(
   manifest: ManifestOf<Name>,
   { chunks }: ChunkCutter,
   { digest, where = 'job' }: PrepareOptions,

@@ -56,7 +56,12 @@ export interface JobOffer {
   readonly job: JobId;
   readonly manifest: { readonly units: number };
   readonly manifestBytes: Bytes;
-  readonly chunks: ReadonlyMap<Digest, Bytes>;
+  readonly chunks: ChunkSupply;
+}
+
+/** Where a job's chunks come from when the hub asks: a map, or a file that is read then. */
+export interface ChunkSupply {
+  get(digest: Digest): Bytes | Promise<Bytes> | undefined;
 }
 
 export interface RunningSubmitter {
@@ -74,7 +79,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
   const machine = createSubmitter();
   const exchange = createChunkExchange(parts.chunks);
   const handles = new Map<JobId, HandleState>();
-  const offered = new Map<JobId, ReadonlyMap<Digest, Bytes>>();
+  const offered = new Map<JobId, ChunkSupply>();
   const listers: ((jobs: MessageOf<'jobs'>['jobs']) => void)[] = [];
   /** Jobs that nobody wants any more, until the hub has said that they ended: it may be away, or not have them yet. */
   const cancelling = new Set<JobId>();
@@ -97,10 +102,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
       case 'send':
         return send(effect.message);
       case 'provide':
-        for (const digest of effect.digests) {
-          const bytes = offered.get(effect.job)?.get(digest);
-          if (bytes !== undefined) send({ type: 'chunk', digest }, [bytes]);
-        }
+        providing = providing.then(() => provide(effect));
         return;
       case 'collect':
         return collect(effect.accepted, tail ?? new Uint8Array(0));
@@ -115,6 +117,20 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
         return handles.get(effect.job)?.failed(new JobRefusedError(effect.reason));
     }
   });
+
+  /** One after another, as fast as the link takes them: weights are larger than memory. */
+  let providing = Promise.resolve();
+  const provide = async ({ job, digests }: Extract<SubmitterEffect, { type: 'provide' }>): Promise<void> => {
+    try {
+      for (const digest of digests) {
+        const bytes = await offered.get(job)?.get(digest);
+        // After a lost link the hub asks anew.
+        if (bytes !== undefined) await link.session()?.send({ type: 'chunk', digest }, [bytes]);
+      }
+    } catch (error) {
+      if (!(error instanceof LinkClosedError)) handles.get(job)?.failed(errorOf(error));
+    }
+  };
 
   const collect = (accepted: MessageOf<'unit-accepted'>, bytes: Uint8Array): void => {
     const { job, unit, digest, by } = accepted;
@@ -302,6 +318,8 @@ function createHandle(job: JobId, state: () => SubmittedJob | undefined, cancel:
     },
   };
 }
+
+const errorOf = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 function withinTime(done: Promise<void>, clock: Clock, msMax: number): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -4,10 +4,9 @@
  */
 
 import { expectInput, InputError } from '../core/result.ts';
-import { decodeLlama2cTokenizer } from '../models/llama2c-tokenizer.ts';
-import { byteTokenizer, type Tokenizer } from '../models/tokenizer.ts';
-import { openGgufVocabulary } from '../models/tokenizers/gguf-vocabulary.ts';
-import { openHuggingFace } from '../models/tokenizers/hugging-face.ts';
+import { byteTokenizer } from '../models/tokenizer.ts';
+import { ggufFiles, llama2cFiles, openTokenizerFiles, type TokenizerFiles } from '../models/tokenizer-bundle.ts';
+import type { ModelText } from '../models/tokenizers/form.ts';
 import type { TensorFile } from '../models/weights/tensor-file.ts';
 import type { ModelPlace } from './model-place.ts';
 import { readInput } from './read-input.ts';
@@ -24,28 +23,46 @@ export interface TokenizerPlaces {
   readonly vocabulary: number;
 }
 
-export async function readTokenizer(places: TokenizerPlaces): Promise<Tokenizer> {
-  const { path, given, folder, place, file, vocabulary } = places;
+export interface FoundTokenizer extends ModelText {
+  /** What it was made of, as it travels with a served model. */
+  readonly files: TokenizerFiles;
+}
+
+export async function readTokenizer(places: TokenizerPlaces): Promise<FoundTokenizer> {
+  const { files, where } = await findFiles(places);
+  return { files, ...expectInput(openTokenizerFiles(files, { where, rows: places.vocabulary })) };
+}
+
+interface FoundFiles {
+  readonly files: TokenizerFiles;
+  /** Begins error lines. */
+  readonly where: string;
+}
+
+async function findFiles({ path, given, folder, place, file, vocabulary }: TokenizerPlaces): Promise<FoundFiles> {
   if (given?.endsWith('.json') === true) {
     const tokenizer = (await readInput(given)).toString('utf8');
-    return expectInput(openHuggingFace({ tokenizer }, { where: given, rows: vocabulary })).tokenizer;
+    return { files: { kind: 'hugging-face', tokenizer }, where: given };
   }
-  if (given !== undefined) return expectInput(decodeLlama2cTokenizer(await readInput(given), vocabulary, given));
-  if ('tokenizer.ggml.model' in file.metadata) {
-    return expectInput(openGgufVocabulary(file.metadata, { where: path, rows: vocabulary })).tokenizer;
-  }
-  const repository = folder === undefined ? undefined : await readRepository(folder, place, vocabulary);
+  if (given !== undefined) return { files: llama2cFiles(await readInput(given)), where: given };
+  if ('tokenizer.ggml.model' in file.metadata) return { files: ggufFiles(file.metadata), where: path };
+  const repository = folder === undefined ? undefined : await readRepository(folder, place);
   if (repository !== undefined) return repository;
-  if (vocabulary === byteTokenizer.vocabulary) return byteTokenizer;
+  if (vocabulary === byteTokenizer.vocabulary) return { files: { kind: 'bytes' }, where: path };
   throw new InputError(
     `--model ${path}: a vocabulary of ${vocabulary} needs a tokenizer, and the model brings none; give --tokenizer FILE`,
   );
 }
 
-async function readRepository(folder: string, place: ModelPlace, vocabulary: number): Promise<Tokenizer | undefined> {
+async function readRepository(folder: string, place: ModelPlace): Promise<FoundFiles | undefined> {
   const read = (name: string): Promise<string | undefined> => place.text(place.join(folder, name));
   const tokenizer = await read('tokenizer.json');
   if (tokenizer === undefined) return undefined;
-  const [config, generation] = [await read('tokenizer_config.json'), await read('generation_config.json')];
-  return expectInput(openHuggingFace({ tokenizer, config, generation }, { where: folder, rows: vocabulary })).tokenizer;
+  const others = {
+    config: await read('tokenizer_config.json'),
+    generation: await read('generation_config.json'),
+    template: await read('chat_template.jinja'),
+  };
+  const found = Object.fromEntries(Object.entries(others).filter(([, text]) => text !== undefined));
+  return { files: { kind: 'hugging-face', tokenizer, ...found }, where: folder };
 }

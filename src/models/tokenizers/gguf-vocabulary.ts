@@ -32,6 +32,9 @@ const metadataSchema = v.looseObject({
 });
 type Metadata = v.InferOutput<typeof metadataSchema>;
 
+/** All that is read of a file's metadata here. */
+export const vocabularyKeys: readonly string[] = Object.keys(metadataSchema.entries);
+
 /** `tokenizer.ggml.token_type`: unknown and control tokens are special, a user's are whole words of text. */
 const tokenTypes = { unknown: 2, control: 3, userDefined: 4 } as const;
 

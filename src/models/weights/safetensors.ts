@@ -5,8 +5,9 @@
  * is in which. No kept library reads it from any source, or writes it.
  */
 
+import { assert } from '../../core/assert.ts';
 import type { ByteSource } from '../../core/byte-source.ts';
-import { fromUtf8, utf8, type Bytes } from '../../core/bytes.ts';
+import { concat, concatAll, fromUtf8, utf8, type Bytes } from '../../core/bytes.ts';
 import { ok, oneLine, problem, type Result } from '../../core/result.ts';
 import { parseJson, v, whole } from '../../core/schema.ts';
 import { placeTensors, quotedName, type StoredTensor, type TensorFile, type TensorType } from './tensor-file.ts';
@@ -55,25 +56,36 @@ export function encodeSafetensors(
   tensors: readonly SafetensorsEntry[],
   metadata: Readonly<Record<string, string>> = {},
 ): Bytes {
+  const header = safetensorsHeader(
+    tensors.map(({ name, type, shape, bytes }) => ({ name, type: types[type], shape, size: bytes.byteLength })),
+    metadata,
+  );
+  return concatAll([header, ...tensors.map(({ bytes }) => bytes)]);
+}
+
+/** What stands before the bytes of tensors of these sizes in this order, the header's length included. */
+export function safetensorsHeader(
+  tensors: readonly (Pick<StoredTensor, 'name' | 'type' | 'shape'> & { readonly size: number })[],
+  metadata: Readonly<Record<string, string>> = {},
+): Bytes {
   const header: Record<string, unknown> = {};
   if (Object.keys(metadata).length > 0) header[metadataKey] = metadata;
   let end = 0;
-  for (const { name, type, shape, bytes } of tensors) {
-    header[name] = { dtype: type, shape, data_offsets: [end, end + bytes.byteLength] };
-    end += bytes.byteLength;
+  for (const { name, type, shape, size } of tensors) {
+    header[name] = { dtype: nameOfType(type), shape, data_offsets: [end, end + size] };
+    end += size;
   }
-  let text = JSON.stringify(header);
-  text += ' '.repeat((8 - (utf8(text).byteLength % 8)) % 8);
-  const headerBytes = utf8(text);
-  const encoded = new Uint8Array(8 + headerBytes.byteLength + end);
-  new DataView(encoded.buffer).setBigUint64(0, BigInt(headerBytes.byteLength), true);
-  encoded.set(headerBytes, 8);
-  let place = 8 + headerBytes.byteLength;
-  for (const { bytes } of tensors) {
-    encoded.set(bytes, place);
-    place += bytes.byteLength;
-  }
-  return encoded;
+  const text = JSON.stringify(header);
+  const padded = utf8(text + ' '.repeat((8 - (utf8(text).byteLength % 8)) % 8));
+  const length = new Uint8Array(8);
+  new DataView(length.buffer).setBigUint64(0, BigInt(padded.byteLength), true);
+  return concat(length, padded);
+}
+
+function nameOfType(type: TensorType): string {
+  const found = Object.entries(types).find(([, one]) => one === type)?.[0];
+  assert(found !== undefined, `safetensors have no ${type}`);
+  return found;
 }
 
 /** The tensors of one file in the order of their offsets, or what is wrong with it. Reads the header only. */
