@@ -1,12 +1,8 @@
-// Attention of one new token a sequence against its cache, without shared memory. One invocation a sequence, head and
-// tile of 16 dimensions; keys in fours with a running maximum. Each tile computes the scores again.
+// Attention of rows of one token each against the pages of their sequences, without shared memory. One invocation a row,
+// head and tile of 16 dimensions; keys in fours, which lie in one page, with a running maximum. Each tile computes the
+// scores again.
 
 override workgroup_size: u32 = 64;
-
-@group(0) @binding(1) var<storage, read> query: array<f32>;
-@group(0) @binding(2) var<storage, read> key: array<f32>;
-@group(0) @binding(3) var<storage, read> value: array<f32>;
-@group(0) @binding(4) var<storage, read_write> output: array<f32>;
 
 const four = vec4u(0u, 1u, 2u, 3u);
 
@@ -27,16 +23,16 @@ fn store_four(start: u32, first: u32, values: vec4f) {
 fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let index = global.y * groups.x * workgroup_size + global.x;
   let tiles = (args.head_size + 15u) / 16u;
-  let row = index / tiles;
-  if (row >= args.sequences * args.heads) {
+  let row_head = index / tiles;
+  let row = row_head / args.heads;
+  if (row >= args.rows) {
     return;
   }
-  let head = row % args.heads;
-  let sequence = row / args.heads;
+  let head = row_head % args.heads;
   let kv_head = head / (args.heads / args.kv_heads);
-  let kv_start = sequence * args.positions_max * args.kv_stride + kv_head * args.head_size;
-  let query_start = args.query_offset + sequence * args.query_stride + head * args.head_size;
-  let keys = args.position_start + 1u;
+  let query_start = args.query_offset + row * args.query_stride + head * args.head_size;
+  let keys = keys_of(row);
+  let sequence_pages = first_page(row);
   // Dimensions beyond the head repeat its last one; they are summed and not stored.
   let last = vec4u(args.head_size - 1u);
   let first = index % tiles * 16u;
@@ -52,7 +48,8 @@ fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) g
   var weight_sum = 0.0;
   for (var key_first = 0u; key_first < keys; key_first += 4u) {
     let positions = vec4u(key_first) + four;
-    let starts = vec4u(kv_start) + min(positions, vec4u(keys - 1u)) * args.kv_stride;
+    let ahead = min(four, vec4u(keys - 1u - key_first));
+    let starts = vec4u(element_of(sequence_pages, key_first, kv_head)) + ahead * args.kv_stride;
     let at = starts + args.key_offset;
     var scores = vec4f();
     for (var dimension = 0u; dimension < args.head_size; dimension++) {
@@ -78,7 +75,7 @@ fn main(@builtin(global_invocation_id) global: vec3u, @builtin(num_workgroups) g
       sum3 = fma(weight, value_at(start, dimensions3), sum3);
     }
   }
-  let start = args.output_offset + row * args.head_size;
+  let start = args.output_offset + row_head * args.head_size;
   store_four(start, first, sum0 / weight_sum);
   store_four(start, first + 4u, sum1 / weight_sum);
   store_four(start, first + 8u, sum2 / weight_sum);

@@ -1,16 +1,13 @@
-// Attention of one new token a sequence against its cache. One workgroup a sequence and head: lanes score one key
+// Attention of rows of one token each against the pages of their sequences. One workgroup a row and head: lanes score one key
 // each, then sum one dimension each over the block of keys, with a running maximum. `workgroup_size` times 4 is the
 // largest head.
 
 override workgroup_size: u32 = 64;
 
-@group(0) @binding(1) var<storage, read> query: array<f32>;
-@group(0) @binding(2) var<storage, read> key: array<f32>;
-@group(0) @binding(3) var<storage, read> value: array<f32>;
-@group(0) @binding(4) var<storage, read_write> output: array<f32>;
-
 const dimensions_max = 4u;
 
+// Where the keys of the block start.
+var<workgroup> starts: array<u32, workgroup_size>;
 var<workgroup> scores: array<f32, workgroup_size>;
 var<workgroup> weights: array<f32, workgroup_size>;
 
@@ -20,24 +17,26 @@ fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  let row = group.y * groups.x + group.x;
-  if (row >= args.sequences * args.heads) {
+  let row_head = group.y * groups.x + group.x;
+  let row = row_head / args.heads;
+  if (row >= args.rows) {
     return;
   }
-  let head = row % args.heads;
-  let sequence = row / args.heads;
+  let head = row_head % args.heads;
   let kv_head = head / (args.heads / args.kv_heads);
-  let kv_start = sequence * args.positions_max * args.kv_stride + kv_head * args.head_size;
-  let query_start = args.query_offset + sequence * args.query_stride + head * args.head_size;
-  let keys = args.position_start + 1u;
+  let query_start = args.query_offset + row * args.query_stride + head * args.head_size;
+  let keys = keys_of(row);
+  let sequence_pages = first_page(row);
   var sums: array<f32, dimensions_max>;
   var largest = -3.0e38;
   var weight_sum = 0.0;
   for (var first = 0u; first < keys; first += workgroup_size) {
     let count = min(workgroup_size, keys - first);
+    let own_start = element_of(sequence_pages, min(first + lane, keys - 1u), kv_head);
+    starts[lane] = own_start;
     var score = -3.0e38;
     if (lane < count) {
-      let start = args.key_offset + kv_start + (first + lane) * args.kv_stride;
+      let start = args.key_offset + own_start;
       score = 0.0;
       for (var dimension = 0u; dimension < args.head_size; dimension++) {
         score = fma(query[query_start + dimension], key[start + dimension], score);
@@ -64,9 +63,9 @@ fn main(
         break;
       }
       var sum = sums[part] * keep;
-      let start = args.value_offset + kv_start + first * args.kv_stride + dimension;
+      let start = args.value_offset + dimension;
       for (var index = 0u; index < count; index++) {
-        sum = fma(weights[index], value[start + index * args.kv_stride], sum);
+        sum = fma(weights[index], value[start + starts[index]], sum);
       }
       sums[part] = sum;
     }
@@ -75,7 +74,7 @@ fn main(
   for (var part = 0u; part < dimensions_max; part++) {
     let dimension = part * workgroup_size + lane;
     if (dimension < args.head_size) {
-      output[args.output_offset + row * args.head_size + dimension] = sums[part] / weight_sum;
+      output[args.output_offset + row_head * args.head_size + dimension] = sums[part] / weight_sum;
     }
   }
 }

@@ -1,4 +1,4 @@
-// Draws the next token of each row with temperature, top-k and top-p. One workgroup a row, no sorting: what is kept is
+// Draws the next token of each row with that row's own temperature, top-k and top-p. One workgroup a row, no sorting: kept is
 // "every logit above a threshold and the first `equal_kept` tokens equal to it"; both cuts search that threshold over
 // `order_key`, four bits a pass, counting or weighing the logits that agree with the bits found so far.
 // `random_words` gives bare Philox words, for checking.
@@ -7,22 +7,29 @@ override workgroup_size: u32 = 64;
 
 struct Arguments {
   logits_offset: u32,
-  samples_offset: u32,
+  wishes_offset: u32,
   tokens_offset: u32,
   log_probabilities_offset: u32,
   rows: u32,
   vocabulary: u32,
-  top_k: u32,
-  position: u32,
-  seed_low: u32,
-  seed_high: u32,
+  advance: u32,
+}
+
+// What a row wants; `logits_row` is where its logits are, `position` where the new token will stand before `advance` is added.
+struct Wish {
   temperature: f32,
   top_p: f32,
+  top_k: u32,
+  seed_low: u32,
+  seed_high: u32,
+  sample: u32,
+  position: u32,
+  logits_row: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Arguments;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
-@group(0) @binding(2) var<storage, read> samples: array<u32>;
+@group(0) @binding(2) var<storage, read> wishes: array<u32>;
 @group(0) @binding(3) var<storage, read_write> tokens: array<u32>;
 @group(0) @binding(4) var<storage, read_write> log_probabilities: array<f32>;
 
@@ -60,8 +67,22 @@ fn philox(start: vec4u, seed: vec2u) -> vec4u {
   return counter;
 }
 
-fn words_of(sample: u32) -> vec4u {
-  return philox(vec4u(args.position, sample, 0u, 0u), vec2u(args.seed_low, args.seed_high));
+fn wish_of(row: u32) -> Wish {
+  let at = args.wishes_offset + row * 8u;
+  return Wish(
+    bitcast<f32>(wishes[at]),
+    bitcast<f32>(wishes[at + 1u]),
+    wishes[at + 2u],
+    wishes[at + 3u],
+    wishes[at + 4u],
+    wishes[at + 5u],
+    wishes[at + 6u],
+    wishes[at + 7u],
+  );
+}
+
+fn words_of(wish: Wish) -> vec4u {
+  return philox(vec4u(wish.position + args.advance, wish.sample, 0u, 0u), vec2u(wish.seed_low, wish.seed_high));
 }
 
 @compute @workgroup_size(workgroup_size)
@@ -70,7 +91,7 @@ fn random_words(@builtin(global_invocation_id) global: vec3u, @builtin(num_workg
   if (row >= args.rows) {
     return;
   }
-  let words = words_of(samples[args.samples_offset + row]);
+  let words = words_of(wish_of(row));
   for (var index = 0u; index < 4u; index++) {
     tokens[args.tokens_offset + row * 4u + index] = words[index];
   }
@@ -98,10 +119,12 @@ fn add_lanes(lane: u32) {
   workgroupBarrier();
 }
 
+// The row's temperature, or 1 where that is 0: then only the largest logit is kept, and its weight is 1 at any temperature.
+var<private> divisor: f32;
+
 // How likely a logit is at the temperature, relative to the largest.
 fn weight_of(logit: f32, row_largest: f32) -> f32 {
-  // At temperature 0 only the largest logit is kept, and its weight is 1 at any temperature.
-  return exp((logit - row_largest) / select(1.0, args.temperature, args.temperature > 0.0));
+  return exp((logit - row_largest) / divisor);
 }
 
 // The float that has this key.
@@ -182,7 +205,9 @@ fn main(
   if (row >= args.rows) {
     return;
   }
-  let start = args.logits_offset + row * args.vocabulary;
+  let wish = wish_of(row);
+  divisor = select(1.0, wish.temperature, wish.temperature > 0.0);
+  let start = args.logits_offset + wish.logits_row * args.vocabulary;
   var own_largest = -3.0e38;
   var own_sum = 0.0;
   var magnitude = 0u;
@@ -216,7 +241,7 @@ fn main(
   // Kept: keys above `threshold`, and the first `equal_kept` tokens whose key equals it.
   var threshold = 0u;
   var equal_kept = 0u;
-  let top_k = select(args.top_k, 1u, args.temperature <= 0.0);
+  let top_k = select(wish.top_k, 1u, wish.temperature <= 0.0);
   if (top_k == 1u) {
     threshold = order_key(row_largest);
     equal_kept = 1u;
@@ -227,7 +252,7 @@ fn main(
   }
   var equal_weight = weight_of(key_value(threshold), row_largest);
   equal_weight = select(0.0, equal_weight, equal_kept > 0u);
-  if (args.top_p < 1.0 && args.temperature > 0.0) {
+  if (wish.top_p < 1.0 && wish.temperature > 0.0) {
     var sum = 0.0;
     for (var token = lane; token < args.vocabulary; token += workgroup_size) {
       let logit = logits[start + token];
@@ -239,7 +264,7 @@ fn main(
     add_lanes(lane);
     let kept_weight = totals[0] + f32(equal_kept) * equal_weight;
     // Above nothing, so that top-p 0 still keeps the largest.
-    let wanted = max(args.top_p * kept_weight, 1.0e-30);
+    let wanted = max(wish.top_p * kept_weight, 1.0e-30);
     let lowest = threshold + select(1u, 0u, equal_kept > 0u);
     let cut = search(start, lane, lowest, wanted, false, row_largest);
     // By rounding the search may miss what is wanted and end below; then the first cut stands.
@@ -276,7 +301,7 @@ fn main(
     everything += stretches[index].above + f32(equal_here) * equal_weight;
     equal_before += stretches[index].equals;
   }
-  let unit = f32(words_of(samples[args.samples_offset + row]).x >> 8u) / 16777216.0;
+  let unit = f32(words_of(wish).x >> 8u) / 16777216.0;
   let drawn = unit * everything;
   var before = 0.0;
   equal_before = 0u;

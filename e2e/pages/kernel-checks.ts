@@ -15,7 +15,7 @@ import type { Tensor } from '../../src/kernels/kernel.ts';
 import { matmulDispatch, matmulFamily } from '../../src/kernels/matmul.ts';
 import { gatedMatvecDispatch, matvecDispatch, matvecFamily } from '../../src/kernels/matvec.ts';
 import { rmsNormDispatch } from '../../src/kernels/rms-norm.ts';
-import { sampleDispatch } from '../../src/kernels/sample.ts';
+import { packWishes, sampleDispatch } from '../../src/kernels/sample.ts';
 import { selfTest, type CaseReport } from '../../src/kernels/self-test.ts';
 import { normals } from '../../src/kernels/test-case.ts';
 import { variantsFor } from '../../src/kernels/variants.ts';
@@ -126,10 +126,16 @@ export async function rowsThatDependOnTheBatch(device: Device): Promise<string[]
     },
     attention_decode: (sequences) => {
       const query = copies(sequence.subarray(0, heads * headSize), sequences);
-      const key = copies(sequence, sequences);
       const output = empty(heads * headSize * sequences);
-      const places = { positionStart: tokens - 1, positionsMax: tokens };
-      const of = { query, key, value: key, output, sequences, ...places, ...attentionSizes };
+      // Each sequence has one page with all of its tokens.
+      const pageTokens = Math.ceil(tokens / 4) * 4;
+      const page = new Float32Array(pageTokens * heads * headSize);
+      page.set(sequence);
+      const key = copies(page, sequences);
+      const slots = Array.from({ length: sequences }, (_, slot) => slot);
+      const places = tensor(Uint32Array.from(slots.flatMap((slot) => [slot, tokens - 1])));
+      const paged = { places, pages: tensor(Uint32Array.from(slots)), pagesEach: 1, pageTokens };
+      const of = { query, key, value: key, output, rows: sequences, ...paged, ...attentionSizes };
       return lastOf(attentionDecodeDispatch(of), output, sequences);
     },
     cross_entropy: (rows) => {
@@ -140,10 +146,10 @@ export async function rowsThatDependOnTheBatch(device: Device): Promise<string[]
     },
     sample: (rows) => {
       const chosen = tensor(new Uint32Array(rows));
-      const samples = tensor(new Uint32Array(rows).fill(9));
-      const cuts = { temperature: 1, topK: 40, topP: 0.9, seed: 4, position: 2 };
-      const of = { logits: copies(logits, rows), samples, tokens: chosen, logProbabilities: empty(rows), rows };
-      return lastOf(sampleDispatch({ ...of, ...cuts, vocabulary }), chosen, rows);
+      const wish = { temperature: 1, topK: 40, topP: 0.9, seed: 4, position: 2, sample: 9 };
+      const wishes = tensor(packWishes(Array.from({ length: rows }, (_, logitsRow) => ({ ...wish, logitsRow }))));
+      const of = { logits: copies(logits, rows), wishes, tokens: chosen, logProbabilities: empty(rows), rows };
+      return lastOf(sampleDispatch({ ...of, vocabulary }), chosen, rows);
     },
   };
   const different: string[] = [];

@@ -6,10 +6,13 @@
 import { viewBytes, type Bytes } from '../../src/core/bytes.ts';
 import type { Device } from '../../src/kernels/device.ts';
 import { safeChoices, safeVariant, variantsFor, type Choices, type Family } from '../../src/kernels/variants.ts';
-import { createArena, type Arena } from '../../src/models/arena.ts';
-import { createDecoder } from '../../src/models/llama-decode.ts';
+import { memorySource } from '../../src/core/byte-source.ts';
+import { expectInput } from '../../src/core/result.ts';
 import { initialParameters } from '../../src/models/llama-parameters.ts';
 import { createTrainStep } from '../../src/models/llama-train-step.ts';
+import { openNetworkWeights, wholeNetwork, type NetworkWeights } from '../../src/models/network-weights.ts';
+import { createStage } from '../../src/models/stage.ts';
+import { vectorWeights } from '../../src/models/weights/llama-weights.ts';
 import type { GeneratePlan, ModelConfig } from '../../src/protocol/manifest.ts';
 import { noCounts, type GpuCounts } from './gpu-counters.ts';
 import { checkSeed, openGenerate, quiet } from './model-checks.ts';
@@ -125,36 +128,37 @@ async function choicesOneByOne(device: Device): Promise<{ readonly name: string;
   return [{ name: 'safe variants', choices: safeChoices }, ...others];
 }
 
+/** Weights of a network that is nowhere nearly linear, opened whole. */
+async function openRough(device: Device, config: ModelConfig, positionsMax: number): Promise<NetworkWeights> {
+  const parameters = Float32Array.from(initialParameters(config, checkSeed), (x) => x * 6);
+  const source = expectInput(vectorWeights(config, memorySource('weights', viewBytes(parameters))));
+  return openNetworkWeights(device, source, { ...wholeNetwork(config), positionsMax });
+}
+
 /** Logits bytes of each of these sequences after six tokens of their own behind one prompt. */
 async function logitsOf(device: Device, choices: Choices, first: number, sequences: number): Promise<Bytes[]> {
   const config = { ...smallConfig, width: 96, hidden: 130, heads: 6, keyValueHeads: 3 };
   const { vocabulary } = config;
   const prompt = [4, 5, 6, 7, 8];
   const steps = 6;
-  const layOut = (arena: Arena) => ({
-    decoder: createDecoder(device, arena, {
-      config,
-      sequences,
-      promptLength: prompt.length,
-      positionsMax: prompt.length + steps,
-      choices,
-    }),
-    tokens: arena.tensor('tokens', steps * sequences),
-  });
-  const arena = createArena(device, 'check', layOut);
-  const { decoder, tokens } = layOut(arena);
-  const fed = Uint32Array.from(
-    { length: steps * sequences },
-    (_, index) => ((first + (index % sequences)) * 7 + Math.floor(index / sequences) * 3) % vocabulary,
-  );
-  device.write(tokens.buffer, viewBytes(fed));
-  decoder.load(viewBytes(Float32Array.from(initialParameters(config, checkSeed), (x) => x * 6)));
-  await decoder.prefill(prompt);
-  for (let step = 0; step < steps; step++) {
-    await device.run(decoder.step({ buffer: tokens.buffer, offset: step * sequences }, prompt.length + step));
+  const positionsMax = prompt.length + steps;
+  const weights = await openRough(device, config, positionsMax);
+  const room = { pages: 3 * (sequences + 1), pageTokens: 4, sequencesMax: sequences + 1, rowsMax: 16 };
+  const stage = createStage(device, { weights, positionsMax, ...room, choices });
+  stage.open(sequences, prompt.length);
+  const promptRows = prompt.map((_, position) => [sequences, position] as const);
+  await stage.forward({ kind: 'prefill', rows: promptRows, tokens: Uint32Array.from(prompt), logits: [] });
+  for (let row = 0; row < sequences; row++) {
+    stage.open(row, positionsMax, { of: sequences, tokens: prompt.length });
   }
-  const bytes = await device.read(decoder.logits.buffer);
-  arena.free();
+  for (let step = 0; step < steps; step++) {
+    const rows = Array.from({ length: sequences }, (_, row) => [row, prompt.length + step] as const);
+    const tokens = Uint32Array.from(rows, ([row]) => ((first + row) * 7 + step * 3) % vocabulary);
+    await stage.forward({ kind: 'decode', rows, tokens });
+  }
+  const bytes = viewBytes(await stage.readLogits());
+  stage.free();
+  weights.free();
   const rowBytes = vocabulary * 4;
   return Array.from({ length: sequences }, (_, row) => bytes.slice(row * rowBytes, (row + 1) * rowBytes));
 }

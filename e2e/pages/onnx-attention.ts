@@ -84,15 +84,33 @@ export function attentionForm({ attrs, node_inputs, node_outputs, inputs, output
       value: Float32Array.from(v.data),
       output: new Float32Array(query.length),
       logSumExp: new Float32Array(query.length),
+      // One row at the last position, one page with all of them.
+      places: Uint32Array.of(0, positions - 1),
+      pages: Uint32Array.of(0),
     },
     dispatches: (tensor) =>
       runs.map((run) => {
         const places = { query: tensor('query', run.query), output: tensor('output', run.query) };
-        const cache = { key: tensor('key', run.key), value: tensor('value', run.key), positionsMax: positions };
-        const of = { ...sizes, ...places, ...cache, positionStart: run.positionStart };
-        return causal
-          ? attentionDispatch({ ...of, tokens, logSumExp: tensor('logSumExp', run.query / headSize) })
-          : attentionDecodeDispatch(of);
+        const cache = { key: tensor('key', run.key), value: tensor('value', run.key) };
+        const of = { ...sizes, ...places, ...cache };
+        if (!causal) {
+          const paged = { pagesEach: 1, pageTokens: Math.ceil(positions / 4) * 4 };
+          return attentionDecodeDispatch({
+            ...of,
+            rows: 1,
+            ...paged,
+            places: tensor('places'),
+            pages: tensor('pages'),
+          });
+        }
+        const logSumExp = tensor('logSumExp', run.query / headSize);
+        return attentionDispatch({
+          ...of,
+          tokens,
+          positionStart: run.positionStart,
+          positionsMax: positions,
+          logSumExp,
+        });
       }),
     outputs: { output: { ours, theirs } },
   };

@@ -11,7 +11,7 @@ import type { Device, DeviceBuffer, Dispatch } from '../../src/kernels/device.ts
 import type { Tensor } from '../../src/kernels/kernel.ts';
 import { layerNormDispatch, layerNormFamily } from '../../src/kernels/layer-norm.ts';
 import { rmsNormDispatch, rmsNormFamily } from '../../src/kernels/rms-norm.ts';
-import { sampleDispatch, sampleFamily } from '../../src/kernels/sample.ts';
+import { packWishes, sampleDispatch, sampleFamily } from '../../src/kernels/sample.ts';
 import { softmaxDispatch, softmaxFamily } from '../../src/kernels/softmax.ts';
 import { normals } from '../../src/kernels/test-case.ts';
 import { variantsFor, type Choices, type Family } from '../../src/kernels/variants.ts';
@@ -117,10 +117,10 @@ function operations({ tensor, rowsOf, empty }: ReturnType<typeof workbench>, wid
       run: (values, choices) => {
         const { rows } = shape(values);
         const logProbabilities = empty(rows);
-        const samples = tensor(new Uint32Array(rows).fill(9));
-        const cuts = { temperature: 1, topK: 40, topP: 0.9, seed: 4, position: 2 };
-        const of = { logits: tensor(values), samples, tokens: empty(rows), logProbabilities, rows, choices };
-        return rowsOf(sampleDispatch({ ...of, ...cuts, vocabulary: width }), logProbabilities, rows);
+        const wish = { temperature: 1, topK: 40, topP: 0.9, seed: 4, position: 2, sample: 9 };
+        const wishes = tensor(packWishes(Array.from({ length: rows }, (_, logitsRow) => ({ ...wish, logitsRow }))));
+        const of = { logits: tensor(values), wishes, tokens: empty(rows), logProbabilities, rows, choices };
+        return rowsOf(sampleDispatch({ ...of, vocabulary: width }), logProbabilities, rows);
       },
     },
   ];

@@ -1,25 +1,26 @@
 /**
- * Attention of one new token a sequence against its key and value cache, and the kernel that fills caches with a prompt.
- * A cache may be two tensors [sequences, positionsMax, kvHeads, headSize] or one with keys and values side by side. A
- * sequence's sums do not depend on how many sequences there are, nor does the choice of variant.
+ * Attention of rows of one token each against the keys and values of their sequences, which lie in pages (`pages.ts`): the
+ * next tokens of many sequences, or a stretch of one prompt. Keys and values may be two tensors or one with both side by
+ * side. A row's sums depend neither on the other rows nor on how a prompt was cut, and neither does the choice of variant.
  */
 
 import { assert } from '../core/assert.ts';
-import { attentionNumbers } from './attention.ts';
 import { attentionTolerance, attentionTruth, type AttentionSizes } from './attention-cases.ts';
 import type { Dispatch } from './device.ts';
 import { defineKernel, dispatchOf, elementGrid, rowGrid, setNumber, type Kernel, type Tensor } from './kernel.ts';
-import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
+import { dealPages, pagedNumbers, type PagedRows } from './pages.ts';
+import { normals, toF64, type KernelCase } from './test-case.ts';
 import type { Random } from '../core/prng.ts';
 import { bucketOf, safeChoices, sizesOf, type Choices, type Family, type Variant } from './variants.ts';
 
 const declaration = {
   parts: ['attention_decode_arguments'],
-  tensors: ['query', 'key', 'value', '>output'],
+  tensors: ['query', 'key', 'value', 'places:u32', 'pages:u32', '>output'],
   numbers: [
-    'sequences',
-    'position_start',
-    'positions_max',
+    'rows',
+    'advance',
+    'page_tokens',
+    'pages_each',
     'heads',
     'kv_heads',
     'head_size',
@@ -36,12 +37,6 @@ const subgroup = defineKernel({
   parts: ['subgroups', ...declaration.parts],
 });
 
-const store = defineKernel({
-  shader: 'cache_store',
-  tensors: ['input', '>cache'],
-  numbers: ['sequences', 'tokens', 'width', 'input_stride', 'positions_max'],
-});
-
 /** Largest head that the shaders with a workgroup for each head hold. */
 export const decodeHeadSizeMax = 256;
 /** Dimensions of a head that one invocation of the plain shader sums. */
@@ -53,38 +48,60 @@ const variants: readonly (Variant & { readonly kernel: typeof plain })[] = [
   { name: 'subgroup', features: ['subgroups'], kernel: subgroup },
 ];
 
-export interface AttentionDecodeOptions extends Omit<AttentionSizes, 'tokens' | 'positionStart' | 'positionsMax'> {
-  readonly positionStart: number;
-  readonly positionsMax: number;
+export interface AttentionDecodeOptions extends PagedRows {
+  /** [rows, heads, headSize], rows `queryStride` elements apart; default heads * headSize. */
   readonly query: Tensor;
+  /** [pages, pageTokens, kvHeads, headSize], positions `keyValueStride` elements apart; default kvHeads * headSize. */
   readonly key: Tensor;
+  /** As `key`. */
   readonly value: Tensor;
+  /** [rows, heads, headSize]. */
   readonly output: Tensor;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly queryStride?: number;
+  readonly keyValueStride?: number;
+  /** Positions of a typical sequence, for the choice of a variant alone; default those that fit a slot. */
+  readonly positions?: number;
   readonly choices?: Choices;
 }
 
-/**
- * One token a sequence, at position positionStart, sees positions 0 to positionStart.
- * Shapes: query and output [sequences, heads, headSize], key and value [sequences, positionsMax, kvHeads, headSize].
- * `moveAttentionDecode` moves the dispatch on to another position.
- */
+/** Each row sees positions 0 to its own. `moveAttentionDecode` moves the dispatch on. */
 export function attentionDecodeDispatch(of: AttentionDecodeOptions): Dispatch {
-  const { query, key, value, output, sequences, heads, headSize, positionsMax, choices = safeChoices } = of;
+  const { query, key, value, places, pages, output, rows, heads, kvHeads, headSize, choices = safeChoices } = of;
   assert(headSize <= decodeHeadSizeMax, `attention_decode: headSize ${headSize} is above ${decodeHeadSizeMax}`);
-  const wanted = choices.variantOf(attentionDecodeFamily, bucketOf({ positions: positionsMax, head: headSize }));
+  const { positions = of.pagesEach * of.pageTokens } = of;
+  const bucket = bucketOf({ positions: Math.min(positions, trialPositionsMax), head: headSize });
+  const wanted = choices.variantOf(attentionDecodeFamily, bucket);
   const kernel = variants.find(({ name }) => name === wanted)?.kernel ?? plain;
-  const rows = sequences * heads;
-  const grid = kernel === plain ? elementGrid(rows * Math.ceil(headSize / dimensionTile)) : rowGrid(rows);
-  return dispatchOf(kernel, { query, key, value, output }, attentionNumbers({ ...of, tokens: 1 }), grid);
+  const each = kernel === plain ? Math.ceil(headSize / dimensionTile) : 1;
+  return dispatchOf(
+    kernel,
+    { query, key, value, places, pages, output },
+    {
+      ...pagedNumbers(of),
+      heads,
+      kv_heads: kvHeads,
+      head_size: headSize,
+      query_stride: of.queryStride ?? heads * headSize,
+      kv_stride: of.keyValueStride ?? kvHeads * headSize,
+      scale: 1 / Math.sqrt(headSize),
+    },
+    kernel === plain ? elementGrid(rows * heads * each) : rowGrid(rows * heads),
+  );
 }
 
-/** Makes this dispatch of `attentionDecodeDispatch` that of another position below positionsMax. */
-export function moveAttentionDecode(dispatch: Dispatch, position: number): void {
+/** Makes this dispatch of `attentionDecodeDispatch` that of positions so many further on. */
+export function moveAttentionDecode(dispatch: Dispatch, advance: number): void {
   const kernel = variants.find((variant) => variant.kernel.pipeline === dispatch.pipeline)?.kernel ?? plain;
-  setNumber(dispatch, kernel, 'position_start', position);
+  setNumber(dispatch, kernel, 'advance', advance);
 }
 
-/** Buckets by the room of the cache and the head size, never by sequences: a sequence computes alike in every batch. */
+/** Longer sequences say no more about which variant is fastest, and their trials would take long. */
+const trialPositionsMax = 2048;
+
+/** Buckets by the length of sequences and the head size, never by rows: a row computes alike in every batch. */
 export const attentionDecodeFamily: Family = {
   name: 'attention_decode',
   variants,
@@ -92,119 +109,84 @@ export const attentionDecodeFamily: Family = {
   shown: ['positions:256,head:64', 'positions:2048,head:128'],
   trial: (bucket, random) => {
     const { positions = 256, head: headSize = 64 } = sizesOf(bucket);
-    const sizes = {
-      sequences: 1,
-      heads: 8,
-      kvHeads: 4,
-      headSize,
-      positionStart: positions - 1,
-      positionsMax: positions,
-    };
-    const make = decodeCase(random, sizes);
-    return { caseOf: make, work: 4 * 2 * positions * sizes.kvHeads * headSize };
+    const sizes = { positions: [positions - 1], pageTokens: 16, heads: 8, kvHeads: 4, headSize };
+    return { caseOf: decodeCase(random, sizes), work: 4 * 2 * positions * sizes.kvHeads * headSize };
   },
 };
 
-/**
- * cache[sequence, token] = input[token] for every sequence: a prompt's keys and values, or both side by side. Shapes:
- * input [tokens, width] with rows `inputStride` elements apart (default width), cache [sequences, positionsMax, width].
- */
-export function cacheStoreDispatch(of: {
-  readonly input: Tensor;
-  readonly cache: Tensor;
-  readonly sequences: number;
-  readonly tokens: number;
-  readonly width: number;
-  readonly inputStride?: number;
-  readonly positionsMax: number;
-}): Dispatch {
-  const { input, cache, sequences, tokens, width, inputStride = width, positionsMax } = of;
-  return dispatchOf(
-    store,
-    { input, cache },
-    { sequences, tokens, width, input_stride: inputStride, positions_max: positionsMax },
-    elementGrid(sequences * tokens * width),
-  );
+export const attentionDecodeKernels: readonly Kernel[] = [plain, workgroup, subgroup];
+
+interface DecodeSizes extends Pick<AttentionSizes, 'heads' | 'kvHeads' | 'headSize'> {
+  /** Of each row, in a sequence of its own. */
+  readonly positions: readonly number[];
+  readonly pageTokens: number;
 }
 
-export const attentionDecodeKernels: readonly Kernel[] = [plain, workgroup, subgroup, store];
-
-const copyTolerance: Tolerance = { absolute: 0, relative: 0, reason: 'a copy is exact' };
-
-type DecodeSizes = Omit<AttentionSizes, 'tokens'> & Pick<AttentionDecodeOptions, 'positionStart' | 'positionsMax'>;
-
 /** One problem for each variant; the cache is one tensor with keys and values side by side. */
-function decodeCase(random: Random, sizes: DecodeSizes): (variant: string) => KernelCase {
-  const { sequences, heads, kvHeads, headSize, positionStart, positionsMax } = sizes;
-  const inner = kvHeads * headSize;
-  const query = normals(random, sequences * heads * headSize);
-  const key = normals(random, sequences * positionsMax * inner);
-  const value = normals(random, key.length);
-  const cache = new Float32Array(2 * key.length);
-  for (let row = 0; row < sequences * positionsMax; row++) {
-    cache.set(key.subarray(row * inner, (row + 1) * inner), row * 2 * inner);
-    cache.set(value.subarray(row * inner, (row + 1) * inner), row * 2 * inner + inner);
+function decodeCase(random: Random, of: DecodeSizes): (variant: string) => KernelCase {
+  const { positions, pageTokens, ...sizes } = of;
+  const { heads, kvHeads, headSize } = sizes;
+  const [rows, inner] = [positions.length, kvHeads * headSize];
+  const { places, pages, pagesEach, pageCount, storedAt } = dealPages(random, positions, pageTokens);
+  const query = normals(random, rows * heads * headSize);
+  // What no row may see is no number.
+  const cache = new Float32Array(pageCount * pageTokens * 2 * inner).fill(NaN);
+  const expected = new Float64Array(query.length);
+  for (const [row, position] of positions.entries()) {
+    const [key, value] = [normals(random, (position + 1) * inner), normals(random, (position + 1) * inner)];
+    for (let own = 0; own <= position; own++) {
+      const place = storedAt(row, own) * 2 * inner;
+      cache.set(key.subarray(own * inner, (own + 1) * inner), place);
+      cache.set(value.subarray(own * inner, (own + 1) * inner), place + inner);
+    }
+    const width = heads * headSize;
+    const alone = { ...sizes, sequences: 1, tokens: 1, positionStart: position, positionsMax: position + 1 };
+    const own = toF64(query.subarray(row * width, (row + 1) * width));
+    expected.set(attentionTruth(own, toF64(key), toF64(value), alone).output, row * width);
   }
-  const expected = { output: attentionTruth(toF64(query), toF64(key), toF64(value), { ...sizes, tokens: 1 }).output };
+  const first = Math.min(...positions);
   return (name) => {
     const variant = variants.find((own) => own.name === name);
     return {
       kernel: variant?.kernel.name ?? name,
       ...(variant && { variant }),
-      title: `${sequences} sequences at ${positionStart}, ${heads} heads of ${headSize} on ${kvHeads}, ${name}`,
-      tensors: { query, cache, output: new Float32Array(query.length) },
-      dispatches: (of) => {
+      title: `rows at ${positions.join()}, pages of ${pageTokens}, ${heads} heads of ${headSize} on ${kvHeads}, ${name}`,
+      tensors: {
+        query,
+        cache,
+        places: places.map((place, index) => (index % 2 === 0 ? place : place - first)),
+        pages,
+        output: new Float32Array(query.length),
+      },
+      dispatches: (tensor) => {
         const moved = attentionDecodeDispatch({
-          query: of('query'),
-          key: of('cache'),
-          value: { ...of('cache'), offset: (of('cache').offset ?? 0) + inner },
-          output: of('output'),
+          query: tensor('query'),
+          key: tensor('cache'),
+          value: { ...tensor('cache'), offset: (tensor('cache').offset ?? 0) + inner },
+          places: tensor('places'),
+          pages: tensor('pages'),
+          output: tensor('output'),
+          rows,
+          pagesEach,
+          pageTokens,
           ...sizes,
           keyValueStride: 2 * inner,
-          positionStart: 0,
           choices: { variantOf: () => name },
         });
-        moveAttentionDecode(moved, positionStart);
+        moveAttentionDecode(moved, first);
         return [moved];
       },
-      expected,
+      expected: { output: expected },
       tolerance: attentionTolerance,
     };
   };
 }
 
-export function attentionDecodeCases(random: Random): KernelCase[] {
-  const decodes = [
-    { sequences: 1, heads: 1, kvHeads: 1, headSize: 1, positionStart: 0, positionsMax: 1 },
-    { sequences: 3, heads: 6, kvHeads: 2, headSize: 48, positionStart: 64, positionsMax: 97 },
-    { sequences: 2, heads: 3, kvHeads: 3, headSize: 65, positionStart: 96, positionsMax: 97 },
-    { sequences: 1, heads: 2, kvHeads: 1, headSize: 128, positionStart: 314, positionsMax: 315 },
-    { sequences: 1, heads: 2, kvHeads: 1, headSize: 256, positionStart: 31, positionsMax: 32 },
+export const attentionDecodeCases = (random: Random): KernelCase[] =>
+  [
+    { positions: [0], pageTokens: 4, heads: 1, kvHeads: 1, headSize: 1 },
+    { positions: [64, 0, 65, 3], pageTokens: 16, heads: 6, kvHeads: 2, headSize: 48 },
+    { positions: [96, 63], pageTokens: 32, heads: 3, kvHeads: 3, headSize: 65 },
+    { positions: [314], pageTokens: 64, heads: 2, kvHeads: 1, headSize: 128 },
+    { positions: [31], pageTokens: 8, heads: 2, kvHeads: 1, headSize: 256 },
   ].flatMap((sizes): KernelCase[] => variants.map(({ name }) => decodeCase(random, sizes)(name)));
-  return [...decodes, ...storeCases(random)];
-}
-
-function storeCases(random: Random): KernelCase[] {
-  return [
-    { sequences: 1, tokens: 1, width: 1, inputStride: 1, positionsMax: 1 },
-    { sequences: 3, tokens: 5, width: 96, inputStride: 97, positionsMax: 7 },
-  ].map((sizes): KernelCase => {
-    const { sequences, tokens, width, inputStride, positionsMax } = sizes;
-    const input = normals(random, tokens * inputStride);
-    const cache = normals(random, sequences * positionsMax * width);
-    const expected = toF64(cache);
-    for (let row = 0; row < sequences * tokens; row++) {
-      const token = row % tokens;
-      const place = (Math.floor(row / tokens) * positionsMax + token) * width;
-      expected.set(input.subarray(token * inputStride, token * inputStride + width), place);
-    }
-    return {
-      kernel: store.name,
-      title: `${tokens} rows of ${width} for ${sequences} sequences`,
-      tensors: { input, cache },
-      dispatches: (of) => [cacheStoreDispatch({ input: of('input'), cache: of('cache'), ...sizes })],
-      expected: { cache: expected },
-      tolerance: copyTolerance,
-    };
-  });
-}

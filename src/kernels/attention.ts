@@ -87,7 +87,7 @@ const variantNamed = (name: string): Variant =>
   );
 
 /** The uniform numbers that every attention kernel takes. */
-export function attentionNumbers(sizes: AttentionSizes) {
+function attentionNumbers(sizes: AttentionSizes) {
   const { sequences, tokens, heads, kvHeads, headSize, positionStart = 0, positionsMax = tokens } = sizes;
   const { queryStride = heads * headSize, keyValueStride = kvHeads * headSize } = sizes;
   return {

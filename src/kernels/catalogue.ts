@@ -23,6 +23,7 @@ import { numericProbeKernels } from './numeric-class.ts';
 import { columnSumCases, columnSumKernels } from './reduce-columns.ts';
 import { reduceCases, reduceKernels } from './reduce.ts';
 import { rmsNormCases, rmsNormKernels } from './rms-norm.ts';
+import { ropeStoreCases, ropeStoreKernels } from './rope-store.ts';
 import { ropeCases, ropeKernels } from './rope.ts';
 import { sampleCases, sampleKernels } from './sample.ts';
 import { siluGateCases, siluGateKernels } from './silu-gate.ts';
@@ -36,6 +37,7 @@ import { quantiseInt8Cases, quantiseInt8Kernels } from './quantise-int8.ts';
 import { uint8Cases, uint8Kernels } from './quantise-uint8.ts';
 import { sgdCases, sgdKernels } from './sgd.ts';
 import { topKCases, topKKernels } from './top-k.ts';
+import { topLogitsCases, topLogitsKernels } from './top-logits.ts';
 import type { KernelCase } from './test-case.ts';
 import { vectorCases, vectorKernels } from './vector.ts';
 
@@ -45,6 +47,7 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...matvecKernels,
   ...rmsNormKernels,
   ...ropeKernels,
+  ...ropeStoreKernels,
   ...attentionKernels,
   ...attentionDecodeKernels,
   ...siluGateKernels,
@@ -53,6 +56,7 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...reduceKernels,
   ...adamwKernels,
   ...sampleKernels,
+  ...topLogitsKernels,
   ...exactKernels,
   ...ceilingKernels,
   ...numericProbeKernels,
@@ -79,6 +83,7 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   matmulCases,
   rmsNormCases,
   ropeCases,
+  ropeStoreCases,
   attentionCases,
   attentionDecodeCases,
   siluGateCases,
@@ -87,6 +92,7 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   reduceCases,
   adamwCases,
   sampleCases,
+  topLogitsCases,
   (random) => matvecCases(matvecVariants, random),
   exactCases,
   softmaxCases,

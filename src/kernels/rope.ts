@@ -1,11 +1,11 @@
 /**
  * Rotary position embedding (Su et al., "RoFormer", 2021) over interleaved pairs (elements 2i and 2i + 1 of a head), as
  * llama2.c has it. Turns values in place; the gradient is the inverse turn. Angles come from a table made on the CPU in
- * f64, because WGSL promises little about sines of large angles.
+ * f64, because WGSL promises little about sines of large angles. The turn on the way into a cache is `rope-store.ts`.
  */
 
 import type { Dispatch } from './device.ts';
-import { defineKernel, dispatchOf, elementGrid, setNumber, type Tensor } from './kernel.ts';
+import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts';
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
 import type { Random } from '../core/prng.ts';
 import { at } from './truth.ts';
@@ -14,12 +14,6 @@ const kernel = defineKernel({
   shader: 'rope',
   tensors: ['table', '>values'],
   numbers: ['rows', 'tokens', 'heads', 'head_size', 'row_stride', 'position_start', 'inverse'],
-});
-
-const store = defineKernel({
-  shader: 'rope_store',
-  tensors: ['table', '>values', '>cache'],
-  numbers: ['rows', 'heads', 'kv_heads', 'head_size', 'position_start', 'positions_max'],
 });
 
 /** Cosine and sine of position * base^(-2i / headSize): shape [positions, headSize / 2, 2]. Upload it once. */
@@ -68,46 +62,7 @@ export function ropeDispatch(of: {
   return dispatchOf(kernel, { table, values }, numbers, elementGrid((rows * headSize) / 2));
 }
 
-export interface RopeStoreOptions {
-  readonly table: Tensor;
-  /** [sequences, heads + 2 kvHeads, headSize]: one row a sequence, heads of the query, of the key, of the value. */
-  readonly values: Tensor;
-  /** [sequences, positionsMax, 2 kvHeads, headSize]: of each position the keys and then the values. */
-  readonly cache: Tensor;
-  readonly sequences: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headSize: number;
-  readonly positionStart: number;
-  readonly positionsMax: number;
-}
-
-/**
- * One token of each sequence on its way from the projections to attention: turns the queries in place, and stores the
- * turned keys and the values at position positionStart of the cache. `moveRopeStore` moves the dispatch on.
- */
-export function ropeStoreDispatch(of: RopeStoreOptions): Dispatch {
-  const { table, values, cache, sequences, heads, kvHeads, headSize, positionStart, positionsMax } = of;
-  return dispatchOf(
-    store,
-    { table, values, cache },
-    {
-      rows: sequences,
-      heads,
-      kv_heads: kvHeads,
-      head_size: headSize,
-      position_start: positionStart,
-      positions_max: positionsMax,
-    },
-    elementGrid((sequences * (heads + 2 * kvHeads) * headSize) / 2),
-  );
-}
-
-/** Makes this dispatch of `ropeStoreDispatch` that of another position. */
-export const moveRopeStore = (dispatch: Dispatch, position: number): void =>
-  setNumber(dispatch, store, 'position_start', position);
-
-export const ropeKernels = [kernel, store];
+export const ropeKernels = [kernel];
 
 /** The turned copy of values [rows, heads, headSize]. */
 export function ropeTruth(
@@ -131,10 +86,6 @@ export const ropeTolerance: Tolerance = {
 };
 
 export function ropeCases(random: Random): KernelCase[] {
-  return [...turnCases(random), ...storeCases(random)];
-}
-
-function turnCases(random: Random): KernelCase[] {
   return [
     { sequences: 1, tokens: 1, heads: 1, headSize: 2, positionStart: 0, inverse: false, more: 0 },
     { sequences: 3, tokens: 65, heads: 3, headSize: 6, positionStart: 0, inverse: true, more: 0 },
@@ -155,51 +106,6 @@ function turnCases(random: Random): KernelCase[] {
       tensors: { table: ropeTable(positionStart + tokens, headSize), values },
       dispatches: (of) => [ropeDispatch({ table: of('table'), values: of('values'), rows, rowStride, ...sizes })],
       expected: { values: expected },
-      tolerance: ropeTolerance,
-    };
-  });
-}
-
-function storeCases(random: Random): KernelCase[] {
-  return [
-    { sequences: 1, heads: 1, kvHeads: 1, headSize: 2, positionStart: 0, positionsMax: 1 },
-    { sequences: 3, heads: 6, kvHeads: 2, headSize: 16, positionStart: 64, positionsMax: 97 },
-  ].map((sizes): KernelCase => {
-    const { sequences, heads, kvHeads, headSize, positionStart, positionsMax } = sizes;
-    const [width, inner] = [heads * headSize, kvHeads * headSize];
-    const stride = width + 2 * inner;
-    const values = normals(random, sequences * stride);
-    const cache = normals(random, sequences * positionsMax * 2 * inner);
-    const expected = { values: toF64(values), cache: toF64(cache) };
-    for (let row = 0; row < sequences; row++) {
-      const own = toF64(values.subarray(row * stride, (row + 1) * stride));
-      const turned = ropeTruth(own.subarray(0, width + inner), {
-        tokens: 1,
-        heads: heads + kvHeads,
-        headSize,
-        positionStart,
-      });
-      const place = (row * positionsMax + positionStart) * 2 * inner;
-      expected.values.set(turned.subarray(0, width), row * stride);
-      expected.cache.set(turned.subarray(width), place);
-      expected.cache.set(own.subarray(width + inner), place + inner);
-    }
-    return {
-      kernel: store.name,
-      title: `${sequences} sequences at ${positionStart}, ${heads} heads of ${headSize} on ${kvHeads}`,
-      tensors: { table: ropeTable(positionsMax, headSize), values, cache },
-      dispatches: (of) => {
-        const moved = ropeStoreDispatch({
-          table: of('table'),
-          values: of('values'),
-          cache: of('cache'),
-          ...sizes,
-          positionStart: 0,
-        });
-        moveRopeStore(moved, positionStart);
-        return [moved];
-      },
-      expected,
       tolerance: ropeTolerance,
     };
   });

@@ -1,7 +1,7 @@
 /**
  * The next token of each row, chosen on the device so that only 4 bytes a row need be read: the largest logit, or a draw
- * with temperature, top-k and top-p. Draws come from Philox4x32-10 keyed by (seed, sample, position), so a sample's tokens
- * do not depend on the batch or the tab that makes them.
+ * with that row's own temperature, top-k and top-p, so that one dispatch serves requests of many. Draws come from Philox4x32-10 keyed by (seed, sample, position), so a sample's tokens
+ * do not depend on the batch or the tab that makes them. The most likely tokens beside the chosen are `top-logits.ts`.
  */
 
 import { present } from '../core/assert.ts';
@@ -30,7 +30,9 @@ const sampleVariants: readonly SampleVariant[] = [
 
 type Declaration<T extends string, N extends string> = Parameters<typeof defineKernel<T, N>>[0];
 
-const byVariant = <T extends string, N extends string>(declaration: Omit<Declaration<T, N>, 'constants'>) =>
+export const bySampleVariant = <T extends string, N extends string>(
+  declaration: Omit<Declaration<T, N>, 'constants'>,
+) =>
   new Map(
     sampleVariants.map(({ name, lanes }) => {
       const constants = { workgroup_size: lanes };
@@ -38,28 +40,19 @@ const byVariant = <T extends string, N extends string>(declaration: Omit<Declara
     }),
   );
 
-const kernelOf = <K>(kernels: ReadonlyMap<string, K>, width: number, choices?: Choices): K => {
+export const sampleKernelOf = <K>(kernels: ReadonlyMap<string, K>, width: number, choices?: Choices): K => {
   const variant = rowVariantOf(sampleFamily, width, choices);
   return present(kernels.get(variant), `sampling has no variant '${variant}'`);
 };
 
-const largest = byVariant({ shader: 'argmax', tensors: ['values', '>indices:u32'], numbers: ['rows', 'width'] });
+const largest = bySampleVariant({ shader: 'argmax', tensors: ['values', '>indices:u32'], numbers: ['rows', 'width'] });
 
 const declaration = {
   shader: 'sample',
-  tensors: ['logits', 'samples:u32', '>tokens:u32', '>log_probabilities'] as const,
-  numbers: [
-    'rows',
-    'vocabulary',
-    'top_k',
-    'position',
-    'seed_low',
-    'seed_high',
-    'temperature:f32',
-    'top_p:f32',
-  ] as const,
+  tensors: ['logits', 'wishes:u32', '>tokens:u32', '>log_probabilities'] as const,
+  numbers: ['rows', 'vocabulary', 'advance'] as const,
 };
-const draw = byVariant(declaration);
+const draw = bySampleVariant(declaration);
 const words = defineKernel({ ...declaration, entryPoint: 'random_words' });
 
 export const sampleKernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'numbers'>[] = [
@@ -91,10 +84,11 @@ export function argmaxDispatch(of: {
   readonly choices?: Choices;
 }): Dispatch {
   const { values, indices, rows, width, choices } = of;
-  return dispatchOf(kernelOf(largest, width, choices), { values, indices }, { rows, width }, rowGrid(rows));
+  return dispatchOf(sampleKernelOf(largest, width, choices), { values, indices }, { rows, width }, rowGrid(rows));
 }
 
-export interface SampleNumbers {
+/** How a row's next token is drawn. */
+export interface SampleWish {
   /** Above 0; 0 takes the largest logit. */
   readonly temperature: number;
   /** Keeps the k largest logits; 0 (default) keeps all. Of equal logits the lower tokens are kept. */
@@ -103,65 +97,71 @@ export interface SampleNumbers {
   readonly topP?: number;
   /** Up to 2^53. */
   readonly seed: number;
+  readonly sample: number;
   /** The position that the new token will have in its sequence. */
   readonly position: number;
+  /** Which row of logits it is drawn from. */
+  readonly logitsRow: number;
 }
 
-/**
- * Shapes: logits [rows, vocabulary]; samples u32 [rows], each row's sample number; tokens u32 [rows]; logProbabilities
- * [rows]: the natural logarithm of the chosen token's probability under softmax(logits), before temperature and cuts.
- */
-export function sampleDispatch(
-  of: SampleNumbers & {
-    readonly logits: Tensor;
-    readonly samples: Tensor;
-    readonly tokens: Tensor;
-    readonly logProbabilities: Tensor;
-    readonly rows: number;
-    readonly vocabulary: number;
-    readonly choices?: Choices;
-  },
-): Dispatch {
-  const { logits, samples, tokens, logProbabilities, rows } = of;
+/** Words of one wish, see `Wish` in `sample.wgsl`. */
+export const sampleWishWords = 8;
+/** Where in them `logitsRow` stands. */
+export const logitsRowWord = 7;
+
+/** u32 [wishes, sampleWishWords], as `sampleDispatch` reads them. */
+export function packWishes(wishes: readonly SampleWish[]): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(wishes.length * sampleWishWords);
+  const floats = new Float32Array(words.buffer);
+  for (const [row, { temperature, topK = 0, topP = 1, seed, sample, position, logitsRow }] of wishes.entries()) {
+    const start = row * sampleWishWords;
+    floats.set([temperature, topP], start);
+    words.set([topK, ...seedKey(seed), sample, position, logitsRow], start + 2);
+  }
+  return words;
+}
+
+export interface SampleOptions {
+  /** [any, vocabulary]. */
+  readonly logits: Tensor;
+  /** `packWishes`: u32 [rows, sampleWishWords]. */
+  readonly wishes: Tensor;
+  /** u32 [rows]. */
+  readonly tokens: Tensor;
+  /** [rows]: natural logarithms of the chosen tokens' probabilities under softmax(logits), before temperature and cuts. */
+  readonly logProbabilities: Tensor;
+  readonly rows: number;
+  readonly vocabulary: number;
+  /** Added to every row's position, so that a list of dispatches moves on from step to step; default 0. */
+  readonly advance?: number;
+  readonly choices?: Choices;
+}
+
+/** Draws a token for each wish. */
+export function sampleDispatch(of: SampleOptions): Dispatch {
+  const { logits, wishes, tokens, logProbabilities, rows, vocabulary, advance = 0 } = of;
   return dispatchOf(
-    kernelOf(draw, of.vocabulary, of.choices),
-    { logits, samples, tokens, log_probabilities: logProbabilities },
-    sampleUniform(of),
+    sampleKernelOf(draw, vocabulary, of.choices),
+    { logits, wishes, tokens, log_probabilities: logProbabilities },
+    { rows, vocabulary, advance },
     rowGrid(rows),
   );
 }
 
 /**
- * Philox words for checking: tokens[4 i .. 4 i + 3] = philox([position, samples[i], 0, 0], seed) for i below `rows`.
- * `scratch` [1] is bound and not used.
+ * Philox words for checking: tokens[4 i .. 4 i + 3] = philox([position, sample, 0, 0], seed) of wish i. `scratch` [1] is
+ * bound and not used.
  */
 export function randomWordsDispatch(of: {
-  readonly samples: Tensor;
+  readonly wishes: Tensor;
   readonly tokens: Tensor;
   readonly scratch: Tensor;
   readonly rows: number;
-  readonly seed: number;
-  readonly position: number;
 }): Dispatch {
-  const { samples, tokens, scratch, rows } = of;
-  return dispatchOf(
-    words,
-    { logits: samples, samples, tokens, log_probabilities: scratch },
-    sampleUniform({ ...of, vocabulary: 0, temperature: 1 }),
-    elementGrid(rows),
-  );
+  const { wishes, tokens, scratch, rows } = of;
+  const tensors = { logits: wishes, wishes, tokens, log_probabilities: scratch };
+  return dispatchOf(words, tensors, { rows, vocabulary: 0, advance: 0 }, elementGrid(rows));
 }
-
-const sampleUniform = (of: SampleNumbers & { readonly rows: number; readonly vocabulary: number }) => ({
-  rows: of.rows,
-  vocabulary: of.vocabulary,
-  top_k: of.topK ?? 0,
-  position: of.position,
-  seed_low: of.seed % 0x100000000,
-  seed_high: Math.floor(of.seed / 0x100000000),
-  temperature: of.temperature,
-  top_p: of.topP ?? 1,
-});
 
 export const argmaxTruth = (row: ArrayLike<number>): number =>
   Array.from(row).reduce((best, value, index) => (value > at(row, best) ? index : best), 0);
@@ -287,31 +287,40 @@ function drawCase(
   const plain = normals(random, rows * vocabulary, 2);
   const logits = equals ? plain.map((value) => Math.round(value)) : plain;
   const samples = whole(random, rows, 1000);
-  const seed = random.u32() * 0x100000 + 12345;
-  const position = random.below(2048);
+  const seeds = Array.from({ length: rows }, () => random.u32() * 0x100000 + 12345);
+  const positions = whole(random, rows, 2048);
   const rowOf = (row: number): Float32Array => logits.subarray(row * vocabulary, (row + 1) * vocabulary);
-  const tokens = Uint32Array.from(samples, (sample, row) =>
-    sampleTruth(rowOf(row), u32ToUnit(sampleWords(seed, sample, position)[0]), cuts),
-  );
+  // Every other row has wishes of its own, and rows read the logits backwards.
+  const wishes = Array.from(samples, (sample, row): SampleWish => {
+    const own = row % 2 === 0 ? cuts : { temperature: cuts.temperature * 1.5, topK: row, topP: 0.9 };
+    return { ...own, seed: at(seeds, row), sample, position: at(positions, row), logitsRow: rows - 1 - row };
+  });
+  const tokens = Uint32Array.from(wishes, (wish) => {
+    const { seed, sample, position, logitsRow } = wish;
+    return sampleTruth(rowOf(logitsRow), u32ToUnit(sampleWords(seed, sample, position + 3)[0]), wish);
+  });
   const logProbabilities = Float64Array.from(tokens, (token, row) => {
-    const own = rowOf(row);
+    const own = rowOf(rows - 1 - row);
     return at(own, token) - Math.log(own.reduce((sum, logit) => sum + Math.exp(logit), 0));
   });
   return (variant) => ({
     ...headOf(variant, 'sample'),
     title: `${variant}, rows ${rows}, vocabulary ${vocabulary}, ${JSON.stringify(cuts)}${equals ? ', equals' : ''}`,
-    tensors: { logits, samples, tokens: new Uint32Array(rows), logProbabilities: new Float32Array(rows) },
+    tensors: {
+      logits,
+      wishes: packWishes(wishes),
+      tokens: new Uint32Array(rows),
+      logProbabilities: new Float32Array(rows),
+    },
     dispatches: (of) => [
       sampleDispatch({
         logits: of('logits'),
-        samples: of('samples'),
+        wishes: of('wishes'),
         tokens: of('tokens'),
         logProbabilities: of('logProbabilities'),
         rows,
         vocabulary,
-        seed,
-        position,
-        ...cuts,
+        advance: 3,
         choices: always(variant),
       }),
     ],
@@ -321,24 +330,24 @@ function drawCase(
 }
 
 function wordsCase(random: Random): KernelCase {
-  const samples = Uint32Array.from({ length: 315 }, () => random.u32());
-  const seed = 0x1f_ffff_ffff_fff7;
-  const position = 0xdeadbeef;
+  const rows = 315;
+  const of = { temperature: 1, seed: 0x1f_ffff_ffff_fff7, position: 0xdeadbeef, logitsRow: 0 };
+  const wishes = Array.from({ length: rows }, (): SampleWish => ({ ...of, sample: random.u32() }));
   return {
     kernel: words.name,
     title: '315 samples, equal to the CPU',
-    tensors: { samples, tokens: new Uint32Array(4 * samples.length), scratch: new Float32Array(1) },
-    dispatches: (of) => [
+    tensors: { wishes: packWishes(wishes), tokens: new Uint32Array(4 * rows), scratch: new Float32Array(1) },
+    dispatches: (tensor) => [
       randomWordsDispatch({
-        samples: of('samples'),
-        tokens: of('tokens'),
-        scratch: of('scratch'),
-        rows: samples.length,
-        seed,
-        position,
+        wishes: tensor('wishes'),
+        tokens: tensor('tokens'),
+        scratch: tensor('scratch'),
+        rows,
       }),
     ],
-    expected: { tokens: Uint32Array.from([...samples].flatMap((sample) => sampleWords(seed, sample, position))) },
+    expected: {
+      tokens: Uint32Array.from(wishes.flatMap(({ seed, sample, position }) => sampleWords(seed, sample, position))),
+    },
     tolerance: sampleTolerance,
   };
 }

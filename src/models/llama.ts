@@ -2,7 +2,7 @@
  * The Llama network as a program of kernels: which kernels run in which order on which tensors, forward over whole
  * sequences. Everything is laid out once for a (config, batch, length); a step only runs the list again. Projections of
  * the same input are one product, as their weights are neighbours in the flat vector: query, key and value stand in one
- * row, gate and up in another. The way back is `llama-backward.ts`, one token at a time with a cache `llama-decode.ts`, the
+ * row, gate and up in another. The way back is `llama-backward.ts`, in stages and one token at a time `stage.ts`, the
  * same mathematics to be read `llama-truth.ts`.
  */
 
@@ -12,7 +12,6 @@ import type { Dispatch } from '../kernels/device.ts';
 import { embeddingDispatch } from '../kernels/embedding.ts';
 import type { Tensor } from '../kernels/kernel.ts';
 import { matmulDispatch } from '../kernels/matmul.ts';
-import { matvecDispatch } from '../kernels/matvec.ts';
 import { sumDispatches, reduceParts } from '../kernels/reduce.ts';
 import { rmsNormDispatch } from '../kernels/rms-norm.ts';
 import { ropeDispatch } from '../kernels/rope.ts';
@@ -135,59 +134,11 @@ export function createForward(arena: Arena, weights: LlamaWeights, shape: LlamaS
   return { ...shape, ...weights, tokens, layers, last, lastScale, normed, logits, dispatches };
 }
 
-export interface LlamaPrompt {
-  /** u32 [length]; fill before running. */
-  readonly tokens: Tensor;
-  /** [vocabulary], after the last token. */
-  readonly logits: Tensor;
-  readonly dispatches: readonly Dispatch[];
-}
-
-/**
- * One prompt (batch 1) for its last logits; all layers share one set of activations, so `afterLayer` gives the kernels
- * that take out what shall stay of a layer.
- */
-export function createPrompt(
-  arena: Arena,
-  weights: LlamaWeights,
-  shape: Omit<LlamaShape, 'batch'>,
-  afterLayer: (index: number, kept: LayerActivations) => readonly Dispatch[],
-): LlamaPrompt {
-  const { config, length, choices = safeChoices } = shape;
-  const { width, vocabulary } = config;
-  const layout = llamaLayout(config);
-  const tokens = arena.tensor('prompt', length);
-  const stream = arena.tensor('prompt stream', length * width);
-  const whole = { ...shape, batch: 1 };
-  const kept = layerActivations(arena, whole, 'prompt', stream, stream);
-  const logits = arena.tensor('prompt logits', vocabulary);
-  const table = part(weights.parameters, layout.embedding);
-  const dispatches = [
-    embeddingDispatch({ tokens, table, output: stream, rows: length, width, vocabulary }),
-    ...layout.layers.flatMap((layer, index) => [
-      ...layerForward(weights, whole, layer, kept),
-      ...afterLayer(index, kept),
-    ]),
-    matvecDispatch({
-      input: shifted(stream, (length - 1) * width),
-      norm: { gain: part(weights.parameters, layout.norm), epsilon: config.normEpsilon },
-      weight: table,
-      output: logits,
-      rows: 1,
-      columns: vocabulary,
-      inner: width,
-      choices,
-    }),
-  ];
-  return { tokens, logits, dispatches };
-}
-
 function layerActivations(
   arena: Arena,
   { config, batch, length }: LlamaShape,
   label: string,
   input: Tensor,
-  output?: Tensor,
 ): LayerActivations {
   const { width, hidden, heads } = config;
   const rows = batch * length;
@@ -204,7 +155,7 @@ function layerActivations(
     feedForwardInput: named('feed-forward input', width),
     gateUp: named('gate up', 2 * hidden),
     gated: named('gated', hidden),
-    output: output ?? named('output', width),
+    output: named('output', width),
   };
 }
 

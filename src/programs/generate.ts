@@ -1,19 +1,21 @@
 /**
  * Repeated sampling from a network: each unit draws its own samples of the job's prompt, all together, a token of each at
- * a time. The GPU chooses the tokens and keeps them; they are read every few steps, to see who has finished, and their
- * probabilities once at the end. So a token costs at most one submit and one readback of four bytes a sample.
+ * a time. The prompt is computed once and its pages serve every sample. The GPU chooses the tokens and keeps them; they are
+ * read every few steps, to see who has finished. So a token costs at most one submit and one readback of eight bytes a sample.
  */
 
-import { copyBytes, viewBytes, type Bytes } from '../core/bytes.ts';
-import { InputError } from '../core/result.ts';
+import type { Bytes } from '../core/bytes.ts';
+import { expectInput, InputError } from '../core/result.ts';
 import type { Device } from '../kernels/device.ts';
 import { families } from '../kernels/families.ts';
-import { sampleDispatch } from '../kernels/sample.ts';
 import { pinnedChoices, type Choices } from '../kernels/variants.ts';
 import { encodeGeneration, newTokensMax, samplesOfUnit, type GeneratedSample } from '../inference/generation-result.ts';
-import { createArena, type Arena } from '../models/arena.ts';
-import { createDecoder } from '../models/llama-decode.ts';
+import { assertFits } from '../models/arena.ts';
 import { llamaLayout } from '../models/llama-parameters.ts';
+import { openNetworkWeights, wholeNetwork } from '../models/network-weights.ts';
+import { createStage, pageTokensDefault, stageNeed, type ChosenTokens, type Stage } from '../models/stage.ts';
+import { artifactSource } from '../models/weights/artifact-source.ts';
+import { vectorWeights } from '../models/weights/llama-weights.ts';
 import type { GeneratePlan } from '../protocol/manifest.ts';
 import type { Chunks } from '../protocol/ports.ts';
 import type { OpenProgram, OpenProgramFunction, UnitRequest } from './program.ts';
@@ -45,115 +47,144 @@ function checkGeneratePlan(plan: GeneratePlan): GeneratePlan {
   return plan;
 }
 
-/** Every tensor of a unit's samples, and the network that draws them. */
-function layOut(arena: Arena, device: Device, plan: GeneratePlan, choices: Choices) {
-  const steps = newTokensMax(plan);
+/** Rows of the prompt that are computed at once. */
+const promptRowsMax = 128;
+/** The prompt's own sequence; those of samples follow. */
+const promptSequence = 0;
+
+/** Room for a unit's samples, which share the prompt's pages. */
+function roomOf(plan: GeneratePlan) {
+  const length = plan.promptTokens.length;
+  const positionsMax = length + newTokensMax(plan);
   const rows = Math.min(plan.samplesPerUnit, plan.samples);
-  const promptLength = plan.promptTokens.length;
+  const pagesEach = Math.ceil(positionsMax / pageTokensDefault) - Math.floor(length / pageTokensDefault);
   return {
-    steps,
-    rows,
-    decoder: createDecoder(device, arena, {
-      config: plan.model,
-      sequences: rows,
-      promptLength,
-      positionsMax: promptLength + steps,
-      choices,
-    }),
-    samples: arena.tensor('samples', rows),
-    /** [steps, rows] */
-    tokens: arena.tensor('chosen', steps * rows),
-    logProbabilities: arena.tensor('log probabilities', steps * rows),
+    pages: Math.ceil(length / pageTokensDefault) + rows * pagesEach,
+    positionsMax,
+    sequencesMax: rows + 1,
+    rowsMax: Math.max(rows, Math.min(length, promptRowsMax)),
+    logitsMax: rows,
+    stepsMax: tokensPerRead,
   };
 }
 
 async function openSampler(plan: GeneratePlan, device: Device, chunks: Chunks, choices: Choices): Promise<OpenProgram> {
-  const { promptTokens } = plan;
-  const arena = createArena(device, 'generate', (measured) => layOut(measured, device, plan, choices));
-  const { steps, rows, decoder, samples, tokens, logProbabilities } = layOut(arena, device, plan, choices);
-
-  /** Draws the token at this step from the logits that stand there. */
-  const draw = (step: number) =>
-    sampleDispatch({
-      logits: decoder.logits,
-      samples,
-      tokens: { buffer: tokens.buffer, offset: step * rows },
-      logProbabilities: { buffer: logProbabilities.buffer, offset: step * rows },
-      rows,
-      vocabulary: plan.model.vocabulary,
-      temperature: plan.temperature,
-      topK: plan.topK,
-      topP: plan.topP,
-      seed: plan.seed,
-      position: promptTokens.length + step,
-      choices,
-    });
-
-  async function run({ unit, signal, progress }: UnitRequest): Promise<Bytes> {
-    stopIfAborted(signal);
-    const { first, count } = samplesOfUnit(plan, unit);
-    device.write(samples.buffer, viewBytes(Uint32Array.from({ length: rows }, (_, row) => first + row)));
-    await decoder.prefill(promptTokens);
-    const transcripts = createTranscripts(plan, first, count, rows);
-    let from = 0;
-    for (let step = 0; step < steps; step++) {
-      stopIfAborted(signal);
-      const fed = { buffer: tokens.buffer, offset: (step - 1) * rows };
-      await device.run([...(step === 0 ? [] : decoder.step(fed, promptTokens.length + step - 1)), draw(step)]);
-      const look = (step + 1) % tokensPerRead === 0 || step + 1 === steps;
-      if (!look) continue;
-      const bytes = (step + 1 - from) * rows * 4;
-      transcripts.take(new Uint32Array(copyBytes(await device.read(tokens.buffer, from * rows * 4, bytes)).buffer));
-      from = step + 1;
-      progress(from / steps);
-      if (transcripts.allStopped()) break;
-    }
-    const chances = await device.read(logProbabilities.buffer, 0, from * rows * 4);
-    return encodeGeneration(transcripts.samples(new Float32Array(copyBytes(chances).buffer)));
-  }
-
+  const { model, promptTokens } = plan;
+  const room = roomOf(plan);
+  // Refused before anything is fetched.
+  assertFits(device, 'generate', stageNeed({ config: model, layers: model.layers, isLast: true }, room));
+  const source = expectInput(vectorWeights(model, artifactSource('weights', chunks, plan.weights)));
+  const weights = await openNetworkWeights(device, source, { ...wholeNetwork(model), positionsMax: room.positionsMax });
+  let stage: Stage | undefined;
+  const close = (): void => {
+    stage?.free();
+    weights.free();
+  };
   try {
-    decoder.load(await chunks.read(plan.weights));
-    const distinct = new Set([...decoder.pipelines, draw(0).pipeline]);
-    await device.prepare([...distinct]);
+    stage = createStage(device, { ...room, weights, choices });
+    await stage.prepare({ prefill: Math.min(promptTokens.length, room.rowsMax), decode: room.logitsMax });
   } catch (error) {
-    arena.free();
+    close();
     throw error;
   }
-  return { run, close: () => arena.free() };
+  const opened = stage;
+
+  async function run({ unit, signal, progress }: UnitRequest): Promise<Bytes> {
+    const { first, count } = samplesOfUnit(plan, unit);
+    const transcripts = createTranscripts(plan, first, count);
+    const sequences = Array.from({ length: count + 1 }, (_, index) => index);
+    try {
+      await drawSamples(opened, plan, transcripts, { signal, progress });
+      return encodeGeneration(transcripts.samples());
+    } finally {
+      for (const sequence of sequences) opened.close(sequence);
+    }
+  }
+  return { run, close };
+}
+
+/** The prompt once, the first token of every sample from its last logits, and then blocks of tokens for those who go on. */
+async function drawSamples(
+  stage: Stage,
+  plan: GeneratePlan,
+  transcripts: ReturnType<typeof createTranscripts>,
+  { signal, progress }: Pick<UnitRequest, 'signal' | 'progress'>,
+): Promise<void> {
+  const { promptTokens, temperature, topK, topP, seed } = plan;
+  const length = promptTokens.length;
+  const steps = newTokensMax(plan);
+  stopIfAborted(signal);
+  stage.open(promptSequence, length);
+  const rowsMax = Math.min(promptRowsMax, length);
+  for (let first = 0; first < length; first += rowsMax) {
+    const tokens = Uint32Array.from(promptTokens.slice(first, first + rowsMax));
+    const rows = Array.from(tokens, (_, index) => [promptSequence, first + index] as const);
+    const isEnd = first + tokens.length === length;
+    await stage.forward({ kind: 'prefill', rows, tokens, logits: isEnd ? [tokens.length - 1] : [] });
+    stopIfAborted(signal);
+  }
+  const drawOf = (sample: number) => ({ sample, temperature, topK, topP, seed });
+  const row = (length - 1) % rowsMax;
+  const all = transcripts.going();
+  const chosen = await stage.sample(all.map(({ sample }) => ({ ...drawOf(sample), row, position: length })));
+  for (const [index, transcript] of all.entries()) {
+    transcripts.take(transcript, chosen.slice(index, index + 1));
+    const prefix = { of: promptSequence, tokens: length };
+    if (steps > 1) stage.open(transcript.sequence, length + steps, prefix);
+  }
+  for (let done = 1; done < steps;) {
+    progress(done / steps);
+    stopIfAborted(signal);
+    const going = transcripts.going();
+    if (going.length === 0) return;
+    const block = Math.min(tokensPerRead, steps - done);
+    const rows = going.map(({ sequence, sample, tokens }) => ({
+      sequence,
+      position: length + done - 1,
+      token: tokens.at(-1) ?? 0,
+      draw: drawOf(sample),
+    }));
+    const drawn = await stage.decode(rows, block);
+    for (const [index, transcript] of going.entries()) transcripts.take(transcript, drawn[index] ?? []);
+    done += block;
+  }
+  progress(1);
+}
+
+interface Transcript {
+  readonly sample: number;
+  readonly sequence: number;
+  readonly tokens: number[];
+  logprob: number;
+  finish: GeneratedSample['finish'];
 }
 
 /** What each sample has so far; a stop token ends it and is not part of it. */
-function createTranscripts(plan: GeneratePlan, first: number, count: number, rows: number) {
-  const transcripts = Array.from({ length: count }, (_, row) => ({
-    sample: first + row,
-    tokens: [] as number[],
-    finish: 'length' as GeneratedSample['finish'],
+function createTranscripts(plan: GeneratePlan, first: number, count: number) {
+  const transcripts = Array.from({ length: count }, (_, index): Transcript => ({
+    sample: first + index,
+    sequence: promptSequence + 1 + index,
+    tokens: [],
+    logprob: 0,
+    finish: 'length',
   }));
-  /** Of the tokens that one sample kept, from the log probabilities [steps, rows] of all. */
-  const logprobOf = (chances: Float32Array, row: number, length: number): number => {
-    let sum = 0;
-    for (let step = 0; step < length; step++) sum += chances[step * rows + row] ?? NaN;
-    if (!Number.isFinite(sum)) throw new Error('generate: a logit is no number; are the weights right?');
-    return sum;
-  };
   return {
-    /** The next tokens [steps, rows]. */
-    take: (chosen: Uint32Array): void => {
-      for (const [row, transcript] of transcripts.entries()) {
-        for (let index = row; index < chosen.length && transcript.finish === 'length'; index += rows) {
-          const token = chosen[index] ?? 0;
-          if (plan.stopTokens.includes(token)) transcript.finish = 'stop';
-          else transcript.tokens.push(token);
+    /** Those without a stop token. */
+    going: (): readonly Transcript[] => transcripts.filter(({ finish }) => finish === 'length'),
+    take: (transcript: Transcript, chosen: readonly ChosenTokens[]): void => {
+      for (const { token, logprob } of chosen) {
+        if (transcript.finish === 'stop') return;
+        if (!Number.isFinite(logprob)) throw new Error('generate: a logit is no number; are the weights right?');
+        if (plan.stopTokens.includes(token)) {
+          transcript.finish = 'stop';
+        } else {
+          transcript.tokens.push(token);
+          transcript.logprob += logprob;
         }
       }
     },
-    allStopped: (): boolean => transcripts.every(({ finish }) => finish === 'stop'),
-    samples: (chances: Float32Array): readonly GeneratedSample[] =>
-      transcripts.map((transcript, row) => ({
-        ...transcript,
-        logprob: logprobOf(chances, row, transcript.tokens.length),
-      })),
+    samples: (): readonly GeneratedSample[] =>
+      transcripts.map(({ sample, tokens, logprob, finish }) => ({ sample, tokens, logprob, finish })),
   };
 }
 
