@@ -23,6 +23,7 @@ import type { HubEffect, HubInput } from '../swarm/step.ts';
 import { openHubLog } from './hub-log.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createResultDesk } from './result-desk.ts';
+import { createRateLimit } from './rate-limit.ts';
 import { openSession, type Session } from './session.ts';
 import { createSubmitDesk } from './submit-desk.ts';
 import { createTrainingDesk, isTrainingStream } from './training-desk.ts';
@@ -37,6 +38,8 @@ export interface HubParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly unixSeconds: () => number;
+  /** Chunks go out no faster than this, all peers together; no cap where it is left out. */
+  readonly uploadBytesPerSecond?: number;
   /** One line about something that went wrong outside. */
   readonly report: (line: string) => void;
   readonly changed?: () => void;
@@ -79,6 +82,7 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
   // Whoever started the hub decides what a broken log means; nobody listening is not a second failure.
   broken.catch(() => {});
 
+  const uploads = createRateLimit(parts.clock, parts.uploadBytesPerSecond ?? Infinity);
   const drive = createDrive<HubEffect>({
     commit: log.commit,
     perform: (effect) => {
@@ -246,7 +250,19 @@ export async function startHub(parts: HubParts): Promise<RunningHub> {
     const held = await parts.chunks.has(digest);
     if (!held) return void to.outbox.put({ type: 'chunk-missing', digest });
     to.chunksAsked += 1;
-    void to.outbox.put({ type: 'chunk', digest }, digest).then(() => (to.chunksAsked -= 1));
+    const { peer } = to.session;
+    give({ type: 'chunk-given', peer, digest, stage: 'asked' });
+    // The queue is left at once, so that what else this peer says is not held up by the cap.
+    void uploads
+      .run(async () => {
+        let bytes = 0;
+        if (peers.get(peer) === to) await to.outbox.put({ type: 'chunk', digest }, digest, (sent) => (bytes = sent));
+        return bytes;
+      })
+      .then(() => {
+        to.chunksAsked -= 1;
+        if (peers.get(peer) === to) give({ type: 'chunk-given', peer, digest, stage: 'sent' });
+      });
   };
 
   for (const listener of parts.listeners) {

@@ -12,8 +12,8 @@ export interface OutboxSession {
 }
 
 export interface Outbox {
-  /** Resolves false when the link closed first, else true: the link took it, or it was reported as not sendable. */
-  put(message: Message, tail?: Digest): Promise<boolean>;
+  /** `sent` hears how many bytes the tail had. Resolves false when the link closed first, else true: the link took it, or it was reported as not sendable. */
+  put(message: Message, tail?: Digest, sent?: (bytes: number) => void): Promise<boolean>;
 }
 
 export function createOutbox(session: OutboxSession, chunks: ChunkStore, report: (line: string) => void): Outbox {
@@ -27,10 +27,11 @@ export function createOutbox(session: OutboxSession, chunks: ChunkStore, report:
     throw new Error(`${tail} is missing from the store`);
   };
 
-  const sendOne = async (message: Message, tail: Digest | undefined): Promise<boolean> => {
+  const sendOne = async (message: Message, tail?: Digest, sent?: (bytes: number) => void): Promise<boolean> => {
     try {
       const [ready, tails] = tail === undefined ? [message, []] : await load(message, tail);
       await session.send(ready, tails);
+      sent?.(tails.reduce((sum, { byteLength }) => sum + byteLength, 0));
     } catch (error) {
       // The machine hears of a closed link by `lost` and decides what to send again.
       if (error instanceof LinkClosedError) return false;
@@ -40,9 +41,9 @@ export function createOutbox(session: OutboxSession, chunks: ChunkStore, report:
   };
 
   return {
-    put: (message, tail) => {
+    put: (message, tail, sent) => {
       const lane = laneOf(message.type);
-      last[lane] = last[lane].then(() => sendOne(message, tail));
+      last[lane] = last[lane].then(() => sendOne(message, tail, sent));
       return last[lane];
     },
   };

@@ -14,6 +14,8 @@ import type { Dialled } from './reconnect.ts';
 
 /** How a volunteer reaches others and is reached; `peer-links.fixture.ts` has the twin in memory. */
 export interface PeerTransport {
+  /** False where the owner wants no links to other volunteers: they would see this machine's address. */
+  readonly allowed: boolean;
   /** Makes this peer reachable, if it is not yet; rejects with one line where it cannot be. */
   open(): Promise<void>;
   /** Set once. */
@@ -78,6 +80,7 @@ export function createPeerDoor({ address, identity, now, peers }: PeerDoorParts)
   const listenerNow = async (): Promise<PeerListener> => opened?.listener ?? listenerAt(await placeOfHub(address));
 
   return {
+    allowed: peers,
     open: async () => void (await listenerNow()),
     onLink: (call) => {
       accept = call;

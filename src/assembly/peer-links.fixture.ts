@@ -39,6 +39,7 @@ export function createMemoryPeers({ beforeLink, ...options }: MemoryPeersOptions
       return dials;
     },
     transport: (peer) => ({
+      allowed: true,
       open: async () => {},
       onLink: (accept) => void accepting.set(peer, accept),
       dial: async (remote) => {

@@ -34,6 +34,8 @@ export interface PeerCount {
 export type PeerMessageHandler = (peer: PeerId, message: Message, tails: readonly Uint8Array[]) => void;
 
 export interface PeerLinks {
+  /** False where the owner wants no links to other volunteers: then nobody is reached, and nobody answered. */
+  readonly allowed: boolean;
   /** Makes this volunteer reachable; to be called whenever the hub is linked. */
   listen(): void;
   /**
@@ -195,7 +197,9 @@ export function createPeerLinks(parts: PeerLinksParts): PeerLinks {
 
   const reach = (peer: PeerId): Promise<Session> => {
     const far = farOf(peer);
-    const refusal = closed ?? far.banned ?? (peer === identity.peer ? 'that is this volunteer itself' : undefined);
+    const noLinks = transport.allowed ? undefined : 'this volunteer has no links to others';
+    const itself = peer === identity.peer ? 'that is this volunteer itself' : undefined;
+    const refusal = closed ?? noLinks ?? far.banned ?? itself;
     if (refusal !== undefined) return Promise.reject(new LinkClosedError(`peer ${peer}: ${refusal}`));
     if (far.session !== undefined) return Promise.resolve(far.session);
     if (!makeRoom(far)) return Promise.reject(new LinkClosedError(`peer ${peer}: too many links are open`));
@@ -245,8 +249,11 @@ export function createPeerLinks(parts: PeerLinksParts): PeerLinks {
   };
 
   return {
-    // Where it fails now, the next link to the hub or the next dial tries again.
-    listen: () => void transport.open().catch(() => {}),
+    allowed: transport.allowed,
+    listen: () => {
+      // Where it fails now, the next link to the hub or the next dial tries again.
+      if (transport.allowed) transport.open().catch(() => {});
+    },
     send: async (peer, message, tails = []) => {
       const session = await reach(peer);
       farOf(peer).used = clock.now();

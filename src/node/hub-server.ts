@@ -42,6 +42,8 @@ export interface HubServerOptions {
     readonly username?: string;
     readonly credential?: string;
   }[];
+  /** Chunks go out no faster than this, all peers together; no cap where it is left out. */
+  readonly uploadBytesPerSecond?: number;
   readonly report: (line: string) => void;
 }
 
@@ -129,6 +131,7 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
       clock: systemClock,
       random: createRandom(Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)),
       unixSeconds: () => Math.floor(Date.now() / 1000),
+      ...(options.uploadBytesPerSecond === undefined ? {} : { uploadBytesPerSecond: options.uploadBytesPerSecond }),
       report: options.report,
     });
     view = () => hub.view();

@@ -5,7 +5,7 @@
  * from its streams and no peer was ever told something that the log does not know.
  *
  * Its parts: `members.ts` (who is connected), `dealing.ts` (who is offered work), `standings.ts` (accounts, credit),
- * `holdings.ts` (bytes needed), `watchers.ts` (who follows a job), `intake.ts` (how jobs come in), `hub-view.ts`.
+ * `holdings.ts` (bytes needed), `holders.ts` (who passes them on), `watchers.ts` (who follows a job), `intake.ts` (how jobs come in), `hub-view.ts`.
  */
 
 import { present } from '../core/assert.ts';
@@ -20,6 +20,7 @@ import { programSetVersion } from '../protocol/versions.ts';
 import { Heap } from './collections.ts';
 import type { Coordinator, JobContext, OpenLease } from './coordinator.ts';
 import { Dealing } from './dealing.ts';
+import { Holders } from './holders.ts';
 import { Holdings } from './holdings.ts';
 import { listJobs, viewHub, type HubView } from './hub-view.ts';
 import { newCoordinator, objectionTo, restoreCoordinator } from './intake.ts';
@@ -92,6 +93,7 @@ class Hub implements HubMachine {
   private readonly dealing = new Dealing((account) => !this.draining && !this.standings.isExcluded(account));
   private readonly standings: Standings;
   private readonly holdings = new Holdings();
+  private readonly holders: Holders;
   private readonly watchers = new Watchers((effect) => this.effects.push(effect));
   private readonly deadlines = new Heap<OpenLease>();
   private readonly context: JobContext;
@@ -103,6 +105,7 @@ class Hub implements HubMachine {
     this.options = options;
     this.standings = new Standings(pool, (record) => this.records.push(record));
     this.context = this.createContext();
+    this.holders = new Holders(this.needs, options.random);
   }
 
   receive(input: HubInput, now: number): HubStep {
@@ -180,6 +183,8 @@ class Hub implements HubMachine {
       }
       case 'submitted':
         return this.takeSubmission(input, now);
+      case 'chunk-given':
+        return this.holders.given(input.peer, input.digest, input.stage, now);
       case 'delivered':
         return this.watchers.delivered(input.peer);
       case 'compared':
@@ -237,6 +242,11 @@ class Hub implements HubMachine {
           if (coordinator instanceof ServingCoordinator) coordinator.stopAsking(member, message);
         }
         return;
+      case 'chunks-held':
+        for (const told of this.holders.announce(member.peer, message)) this.effects.push({ type: 'send', ...told });
+        return;
+      case 'chunks-sought':
+        return this.send(member, this.holders.seek(member.peer, message, now));
       case 'list-jobs': {
         return this.send(member, { type: 'jobs', jobs: listJobs([...this.coordinators.values()]) });
       }
@@ -257,6 +267,7 @@ class Hub implements HubMachine {
     this.members.remove(member);
     this.dealing.leave(member);
     this.watchers.lost(peer);
+    this.holders.lost(peer);
     member.slots = 0;
     for (const coordinator of this.dealing.activeJobs()) coordinator.memberGone(member, now);
   }
@@ -396,7 +407,9 @@ class Hub implements HubMachine {
       credit: (account, job, unit, attempt, credit) => this.standings.credit({ account, job, unit, attempt, credit }),
       hold: (digest) => this.holdings.hold(digest),
       release: (job, digest) => {
-        if (this.holdings.release(digest)) this.effects.push({ type: 'forget', job, digest });
+        if (!this.holdings.release(digest)) return;
+        this.holders.forget(digest);
+        this.effects.push({ type: 'forget', job, digest });
       },
       workAppeared: () => this.dealing.workAppeared(),
       unitAccepted: (coordinator, unit) => this.watchers.unitAccepted(coordinator.job, unit),

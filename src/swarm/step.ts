@@ -41,6 +41,8 @@ export type HubInput =
       /** Seconds since 1970, to hold against the manifest's `expires`. */
       readonly unixSeconds: number;
     }
+  /** A volunteer asked the hub for a chunk, or its link has taken it: what `chunk-sources` granted is under way, or there. */
+  | { readonly type: 'chunk-given'; readonly peer: PeerId; readonly digest: Digest; readonly stage: 'asked' | 'sent' }
   /** The link took a `unit-accepted` that the hub asked to send: the next may follow. One for each such send. */
   | { readonly type: 'delivered'; readonly peer: PeerId }
   | {

@@ -11,7 +11,7 @@ import { ownCertificate, readCertificate } from '../certificate.ts';
 import { defaultDataFolder } from '../identity-file.ts';
 import { startHubServer, type HubServer } from '../hub-server.ts';
 import { siteFolder } from '../site-folder.ts';
-import { portOption } from './options.ts';
+import { numberOption, portOption } from './options.ts';
 import type { Output } from '../output.ts';
 
 interface HubFlags {
@@ -22,6 +22,7 @@ interface HubFlags {
   readonly cert?: string;
   readonly key?: string;
   readonly ice?: string;
+  readonly uploadLimit?: number;
   readonly open: boolean;
 }
 
@@ -39,6 +40,7 @@ export function register(program: Command, output: Output): void {
     .option('--cert <file>', 'certificate for --https (PEM); one is generated where it is left out')
     .option('--key <file>', 'its private key (PEM)')
     .option('--ice <file>', 'JSON list of ICE servers for WebRTC; none by default')
+    .option('--upload-limit <MiB/s>', 'what chunks may take of the upload, MiB a second', numberOption(0.001, 100_000))
     .option('--open', 'open the site in this machine’s browser', false)
     .action((flags: HubFlags) => run(flags, output));
 }
@@ -54,6 +56,7 @@ async function run(flags: HubFlags, output: Output): Promise<void> {
     site: siteFolder(),
     ...https,
     ...iceServers,
+    ...(flags.uploadLimit === undefined ? {} : { uploadBytesPerSecond: flags.uploadLimit * 2 ** 20 }),
     report: output.progress,
   });
   for (const line of welcome(server, flags)) output.result(line);
