@@ -34,6 +34,8 @@ export interface Tokenizer {
   decode(tokens: readonly number[], options?: DecodeOptions): string;
   /** Text as ids arrive, the same as `decode` of all of them. */
   stream(options?: DecodeOptions): TokenStream;
+  /** What an id stands for inside a text; part of a character where one spans several ids. */
+  bytesOf(token: number): Uint8Array;
 }
 
 export interface TokenStream {
@@ -56,7 +58,7 @@ const nothing = new Uint8Array();
 const space = 0x20;
 
 /** The way from ids to text, which is the same for every vocabulary. */
-export function createDecoding(pieces: Pieces): Pick<Tokenizer, 'decode' | 'stream'> {
+export function createDecoding(pieces: Pieces): Pick<Tokenizer, 'decode' | 'stream' | 'bytesOf'> {
   const { vocabulary, spaceBefore } = pieces;
 
   function stream({ previous, special = false }: DecodeOptions = {}): TokenStream {
@@ -81,6 +83,7 @@ export function createDecoding(pieces: Pieces): Pick<Tokenizer, 'decode' | 'stre
 
   return {
     stream,
+    bytesOf: pieces.bytesOf,
     decode: (tokens, options) => {
       const texts = stream(options);
       return tokens.map((token) => texts.push(token)).join('') + texts.end();
