@@ -12,6 +12,8 @@ import type { JobState, MessageOf } from '../protocol/messages.ts';
 import { LinkClosedError, type ChunkStore, type DigestBytes } from '../protocol/ports.ts';
 import { createEffectLoop } from '../swarm/drive.ts';
 import { createSubmitter, type SubmittedJob, type SubmitterEffect, type SubmitterInput } from '../swarm/submitter.ts';
+import type { Answering } from './answering.ts';
+import { createAsker } from './asker.ts';
 import { createChunkExchange } from './chunk-exchange.ts';
 import { keepConnected, type Dialled } from './reconnect.ts';
 import type { Session } from './session.ts';
@@ -71,6 +73,8 @@ export interface RunningSubmitter {
   list(): Promise<MessageOf<'jobs'>['jobs']>;
   cancel(job: JobId): void;
   read(artifact: Artifact): Promise<Bytes>;
+  /** Asks the models that the hub serves. */
+  readonly answering: Answering;
   readonly account: string;
   close(): void;
 }
@@ -145,7 +149,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
   };
 
   const receive = (message: Parameters<Parameters<Session['onMessage']>[0]>[0], tails: readonly Uint8Array[]): void => {
-    if (exchange.receive(message, tails)) return;
+    if (exchange.receive(message, tails) || asker.receive(message)) return;
     if (message.type === 'refused' && message.what === 'cancel') return cancelRefused(message.reason);
     if (message.type !== 'unit-accepted') return give({ type: 'message', message });
     // Results are hashed before anyone sees them: the hub may be a stranger too.
@@ -163,6 +167,21 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
       (error: Error) => handles.get(message.job)?.failed(error),
     );
   };
+
+  const list = (): Promise<MessageOf<'jobs'>['jobs']> =>
+    new Promise((resolve) => {
+      listers.push(resolve);
+      give({ type: 'list' });
+    });
+  const asker = createAsker({
+    send: async (message) => {
+      const session = link.session();
+      if (session === undefined) throw new LinkClosedError('no link stands');
+      await session.send(message);
+    },
+    list,
+    chunk: (digest) => exchange.chunk(digest),
+  });
 
   let markConnected = (): void => {};
   let markFailed: (error: Error) => void = () => {};
@@ -184,6 +203,7 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
     },
     unlinked: () => {
       exchange.detach();
+      asker.unlinked();
       give({ type: 'unlinked' });
     },
     message: receive,
@@ -242,11 +262,8 @@ export async function connectSubmitter(parts: SubmitterParts): Promise<RunningSu
       give({ type: 'watch', job, units, ...(have === undefined ? {} : { have }) });
       return handle.handle;
     },
-    list: () =>
-      new Promise((resolve) => {
-        listers.push(resolve);
-        give({ type: 'list' });
-      }),
+    list,
+    answering: asker,
     cancel,
     read: (artifact) => exchange.read(artifact),
     close,

@@ -15,7 +15,9 @@ import type { DeviceDescription, Lease, LeaseKey, MessageOf } from '../protocol/
 import type { Chunks, DigestBytes } from '../protocol/ports.ts';
 import { encodeReceipt, type Receipt } from '../protocol/receipt.ts';
 import type { VolunteerInput } from '../swarm/volunteer.ts';
+import type { StageTraffic } from '../adapters/worker/compute-client.ts';
 import type { ChunkExchange } from './chunk-exchange.ts';
+import type { StageDesk } from './stage-desk.ts';
 
 /** The compute worker as the volunteer sees it. */
 export interface Compute {
@@ -36,6 +38,8 @@ export interface ComputeUnit {
   readonly chunks: Chunks;
   readonly signal: AbortSignal;
   readonly progress: (done: number) => void;
+  /** For stages of a served model. */
+  readonly traffic?: StageTraffic;
 }
 
 export interface UnitRunnerParts {
@@ -46,6 +50,8 @@ export interface UnitRunnerParts {
   readonly exchange: ChunkExchange;
   readonly compute: Compute;
   readonly openCompute: () => Promise<Compute>;
+  /** Where the traffic of stages goes. */
+  readonly stages: Pick<StageDesk, 'open' | 'close'>;
   /** What became of a unit, for the machine. */
   readonly give: (input: VolunteerInput) => void;
   /** The unit that runs now has changed. */
@@ -81,6 +87,7 @@ export function createUnitRunner(parts: UnitRunnerParts): UnitRunner {
 
   const leave = (lease: LeaseKey): void => {
     running.delete(keyOf(lease));
+    parts.stages.close(lease);
     if (current !== undefined && keyOf(current.lease) === keyOf(lease)) current = undefined;
     parts.changed();
   };
@@ -96,7 +103,11 @@ export function createUnitRunner(parts: UnitRunnerParts): UnitRunner {
       parts.changed();
     };
     const open = await worker.open();
-    return open.run({ lease, manifest, chunks: parts.exchange, signal, progress });
+    const traffic = parts.stages.open(lease);
+    // A training counts its bytes at the hub's link, and its parameters are new in every round.
+    const chunks = lease.program === 'train' ? parts.exchange.fromHub : parts.exchange;
+    const unit = { lease, manifest, chunks, signal, progress };
+    return open.run(traffic === undefined ? unit : { ...unit, traffic });
   };
 
   const run = async (lease: Lease): Promise<void> => {

@@ -1,6 +1,8 @@
 /** What a volunteer's page shows: one plain value that the volunteer publishes whenever something changed. */
 
 import type { DeviceDescription } from '../protocol/messages.ts';
+import type { ChunkCounts } from './chunk-exchange.ts';
+import type { StageView } from './stage-desk.ts';
 
 export type VolunteerPhase = 'stopped' | 'starting' | 'running' | 'paused' | 'failed';
 
@@ -32,6 +34,10 @@ export interface VolunteerView {
   readonly unitsPerMinute: number;
   /** Bytes of chunks that had to be fetched. */
   readonly fetchedBytes: number;
+  /** Where the bytes of chunks came from, and what was passed on to other volunteers. */
+  readonly weights: ChunkCounts;
+  /** The stage of a served model that this volunteer holds. */
+  readonly stage: StageView | undefined;
   /** The newest lines first: what happened, in plain words. */
   readonly log: readonly { readonly at: number; readonly text: string }[];
   /** Why it failed, with the mend. */
@@ -52,6 +58,8 @@ export const stoppedView = (address: string): VolunteerView => ({
   excluded: false,
   unitsPerMinute: 0,
   fetchedBytes: 0,
+  weights: { cached: 0, hub: 0, peers: 0, givers: 0, passedOn: 0, wasted: 0 },
+  stage: undefined,
   log: [],
   problem: undefined,
 });

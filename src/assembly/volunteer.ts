@@ -4,6 +4,8 @@
  */
 
 import type { Clock } from '../core/clock.ts';
+import type { PeerId } from '../core/ids.ts';
+import { createRandom } from '../core/prng.ts';
 import { heartbeatMs } from '../core/limits.ts';
 import type { Identity, Verify } from '../protocol/identity.ts';
 import type { Manifest } from '../protocol/manifest.ts';
@@ -18,7 +20,10 @@ import {
   type VolunteerMachine,
 } from '../swarm/volunteer.ts';
 import { createChunkExchange, type ChunkExchange } from './chunk-exchange.ts';
+import type { PeerTransport } from './peer-door.ts';
+import { createPeerLinks, type PeerLinks } from './peer-links.ts';
 import { keepConnected, type Dialled, type Reconnecting } from './reconnect.ts';
+import { createStageDesk, type StageDesk } from './stage-desk.ts';
 import { createUnitRunner, type Compute, type UnitRunner } from './unit-runner.ts';
 import { stoppedView, type CurrentUnit, type VolunteerView } from './volunteer-view.ts';
 
@@ -31,6 +36,10 @@ export interface VolunteerParts {
   /** Takes the right to be this profile's only volunteer; undefined where another tab has it. */
   readonly takeTurn: () => Promise<(() => void) | undefined>;
   readonly dial: (identity: Identity) => Promise<Dialled>;
+  /** How other volunteers are reached, for weights and for models that several tabs hold; absent where they are not. */
+  readonly peers?: (identity: Identity) => PeerTransport;
+  /** What is passed on to other volunteers, at most; no cap where it is left out. */
+  readonly uploadBytesPerSecond?: number;
   readonly verify: Verify;
   readonly digestOf: DigestBytes;
   readonly clock: Clock;
@@ -136,7 +145,9 @@ async function openVolunteer(parts: VolunteerParts, show: Show): Promise<OpenVol
 function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opened: Opened): OpenVolunteer {
   const { identity, compute, store } = opened;
   const machine = createVolunteer({ device: compute.device, programVersion: programSetVersion });
-  const exchange = createChunkExchange(store);
+  const transport = parts.peers?.(identity);
+  const links = transport === undefined ? undefined : createPeerLinks({ ...parts, identity, transport });
+  const exchange = openExchange(parts, { peer: identity.peer, store, links, say, changed: () => changed() });
   const finishedAt: number[] = [];
 
   const give = (input: VolunteerInput): void => {
@@ -145,9 +156,15 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
     perform(machine.receive(input, parts.clock.now()));
   };
   const changed = (): void =>
-    publish(shownOf(machine.view(), runner.current(), exchange.fetched(), perMinute(finishedAt, parts.clock.now())));
+    publish({
+      ...shownOf(machine.view(), runner.current(), exchange.fetched(), perMinute(finishedAt, parts.clock.now())),
+      weights: exchange.counts(),
+      stage: stages.view(),
+    });
+  const stages = createStageDesk({ toHub: (message, tails) => send(message, tails), changed: () => changed() });
   const runner = createUnitRunner({
     ...parts,
+    stages,
     identity,
     exchange,
     compute,
@@ -194,7 +211,7 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
 
   publish({ phase: 'running', account: identity.account, device: compute.device });
   give({ type: 'start' });
-  link = keepLinked(parts, identity, { exchange, publish, say, give });
+  link = keepLinked(parts, identity, { exchange, links, stages, publish, say, give });
 
   let cancelTick = (): void => {};
   const tick = (): void => {
@@ -213,20 +230,43 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
       link?.close(stopReason);
       await runner.close();
       exchange.close(stopReason);
+      await links?.close(stopReason);
       await store.close();
       opened.giveTurnBack();
     },
   };
 }
 
+interface ExchangeParts extends Pick<Show, 'say'> {
+  readonly peer: PeerId;
+  readonly store: ChunkStore;
+  readonly links: PeerLinks | undefined;
+  readonly changed: () => void;
+}
+
+/** Chunks from the hub, and from other volunteers where links to them are open. */
+function openExchange(parts: VolunteerParts, { peer, store, links, say, changed }: ExchangeParts): ChunkExchange {
+  if (links === undefined) return createChunkExchange(store);
+  const { clock, uploadBytesPerSecond = Infinity } = parts;
+  // Volunteers of one moment shall not all want the same chunk first.
+  const random = createRandom(parseInt(peer.slice(0, 12), 16));
+  return createChunkExchange(store, { links, clock, random, uploadBytesPerSecond, say, changed });
+}
+
 const stopReason = 'the volunteer stopped';
 
 interface Linked extends Pick<Show, 'publish' | 'say'> {
   readonly exchange: ChunkExchange;
+  readonly links: PeerLinks | undefined;
+  readonly stages: StageDesk;
   readonly give: (input: VolunteerInput) => void;
 }
 
-function keepLinked(parts: VolunteerParts, identity: Identity, { exchange, publish, say, give }: Linked): Reconnecting {
+function keepLinked(
+  parts: VolunteerParts,
+  identity: Identity,
+  { exchange, links, stages, publish, say, give }: Linked,
+): Reconnecting {
   const hub = (state: VolunteerView['hub']['state']): void => publish({ hub: { address: parts.address, state } });
   hub('connecting');
   return keepConnected({
@@ -237,6 +277,7 @@ function keepLinked(parts: VolunteerParts, identity: Identity, { exchange, publi
     clock: parts.clock,
     linked: (session) => {
       exchange.attach(session);
+      links?.listen();
       hub('connected');
       say('Connected to the hub.');
       // After this turn, so that the reconnecting loop knows the session that the machine's messages go to.
@@ -249,7 +290,7 @@ function keepLinked(parts: VolunteerParts, identity: Identity, { exchange, publi
       give({ type: 'unlinked' });
     },
     message: (message, tails) => {
-      if (exchange.receive(message, tails)) return;
+      if (exchange.receive(message, tails) || stages.receive('hub', message, tails)) return;
       if (message.type === 'refused') say(`The hub refused ${message.what}: ${message.reason}`);
       give({ type: 'message', message });
     },

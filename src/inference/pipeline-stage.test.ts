@@ -40,7 +40,8 @@ function createDevice(stage: number, isFirst: boolean, isLast: boolean) {
     for (const stream of batch.closes) expect(caches.delete(stream)).toBe(true);
     for (const { stream, tokensMax, prefix } of batch.opens) {
       expect(caches.has(stream)).toBe(false);
-      const from = prefix === undefined ? { sum: 0, next: 0 } : caches.get(prefix);
+      const from = prefix === undefined ? { sum: 0, next: 0 } : caches.get(prefix.of);
+      expect(from?.next).toBe(prefix?.tokens ?? 0);
       expect(from).toBeDefined();
       caches.set(stream, { sum: from?.sum ?? 0, next: from?.next ?? 0, max: tokensMax });
     }

@@ -55,11 +55,17 @@ export interface Draw {
   readonly sampling: ServeSampling;
 }
 
+/** The beginning that a sample shares with its prompt. */
+export interface StreamPrefix {
+  readonly of: number;
+  readonly tokens: number;
+}
+
 /** What the device is to do next, in this order: close, open, compute, draw. */
 export interface StageBatch {
   readonly closes: readonly number[];
   /** Streams with what they may grow to; a sample begins with the cache of its prompt. */
-  readonly opens: readonly { readonly stream: number; readonly tokensMax: number; readonly prefix?: number }[];
+  readonly opens: readonly { readonly stream: number; readonly tokensMax: number; readonly prefix?: StreamPrefix }[];
   /** Rows of prompts and rows of samples are never mixed. */
   readonly kind: 'prefill' | 'decode';
   readonly rows: readonly RowKey[];
@@ -332,7 +338,7 @@ class Stage implements PipelineStage {
     const tokens: number[] = [];
     const values: Float32Array[] = [];
     const draws: Draw[] = [];
-    const opens: { stream: number; tokensMax: number; prefix?: number }[] = [];
+    const opens: { stream: number; tokensMax: number; prefix?: StreamPrefix }[] = [];
     const take = (stream: Stream, count: number): void => {
       if (!stream.isOpen) {
         stream.isOpen = true;
@@ -446,10 +452,14 @@ function hasStopped({ tokens, request }: Stream): boolean {
   return last !== undefined && request.sampling.stopTokens.includes(last.token);
 }
 
-function openingOf(stream: Stream): { stream: number; tokensMax: number; prefix?: number } {
+function openingOf(stream: Stream): { stream: number; tokensMax: number; prefix?: StreamPrefix } {
   const { prompt, promptTokens, sampling } = stream.request;
   if (stream.sample === undefined) return { stream: stream.id, tokensMax: promptTokens.length };
-  return { stream: stream.id, tokensMax: promptTokens.length + sampling.maxTokens, prefix: prompt.id };
+  return {
+    stream: stream.id,
+    tokensMax: promptTokens.length + sampling.maxTokens,
+    prefix: { of: prompt.id, tokens: promptTokens.length },
+  };
 }
 
 function tokenAt(stream: Stream, position: number): number {

@@ -3,11 +3,13 @@
 import type { ProgramName } from '../protocol/manifest.ts';
 import { openGenerateProgram } from './generate.ts';
 import type { OpenProgramFunction } from './program.ts';
+import { openServeProgram } from './serve.ts';
 import { openShaderProgram } from './shader.ts';
 import { openTrainProgram } from './train.ts';
 
-export const programs: Readonly<Partial<Record<ProgramName, OpenProgramFunction>>> = {
+export const programs: Readonly<Record<ProgramName, OpenProgramFunction>> = {
   shader: openShaderProgram,
   train: openTrainProgram,
   generate: openGenerateProgram,
+  serve: openServeProgram,
 };
