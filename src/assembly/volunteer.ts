@@ -161,7 +161,13 @@ function runVolunteer(parts: VolunteerParts, { publish, say, view }: Show, opene
       weights: exchange.counts(),
       stage: stages.view(),
     });
-  const stages = createStageDesk({ toHub: (message, tails) => send(message, tails), changed: () => changed() });
+  const stages = createStageDesk({
+    toHub: (message, tails) => send(message, tails),
+    peers: links?.allowed === true ? links : undefined,
+    changed: () => changed(),
+  });
+  links?.onMessage((peer, message, tails) => void stages.receive(peer, message, tails));
+  links?.onLost((peer) => stages.lost(peer));
   const runner = createUnitRunner({
     ...parts,
     stages,
