@@ -4,7 +4,7 @@
  * makes them or on what they are batched with.
  */
 
-import { u32ToUnit } from '../core/prng.ts';
+import { philox, u32ToUnit } from '../core/prng.ts';
 import { sampleTruth, sampleWords } from '../kernels/sample.ts';
 import type { GeneratePlan } from '../protocol/manifest.ts';
 
@@ -25,6 +25,18 @@ export function sampleToken(
 ): SampledToken {
   const token = sampleTruth(logits, u32ToUnit(sampleWords(numbers.seed, sample, position)[0]), numbers);
   return { token, logProbability: (logits[token] ?? 0) - logSumExp(logits) };
+}
+
+/** Keeps these draws apart from all others of the same seed. */
+const problemDomain = 0x70726f62;
+
+/**
+ * The seed of one problem among many, so that sample n of one has nothing to do with sample n of another; `part` tells the
+ * several jobs of a problem apart. 53 bits, as manifests hold them.
+ */
+export function seedOfProblem(seed: number, index: number, part = 0): number {
+  const [high, low] = philox([index, part, 0, problemDomain], [seed >>> 0, Math.floor(seed / 0x100000000) >>> 0]);
+  return (high & 0x1fffff) * 0x100000000 + low;
 }
 
 function logSumExp(logits: ArrayLike<number>): number {

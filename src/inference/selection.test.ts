@@ -32,6 +32,13 @@ describe('a selection', () => {
     expect(select('logprob', [candidate('', 0, { tokens: 0 }), candidate('x', -99)]).answer).toBe('x');
   });
 
+  test('samples without an answer are chosen only where no sample has one', () => {
+    const all = [candidate('', -0.1), candidate('', -0.1), candidate('5', -9)];
+    expect(select('majority', all)).toEqual({ index: 2, answer: '5', votes: 1 });
+    expect(select('logprob', all).index).toBe(2);
+    expect(select('majority', all.slice(0, 2)).answer).toBe('');
+  });
+
   test('scores choose the best sample, or weigh votes', () => {
     const all = [
       candidate('a', -1, { score: 0.9 }),

@@ -8,7 +8,7 @@ import { assert } from '../core/assert.ts';
 
 /** What selection looks at in a sample. */
 export interface Candidate {
-  /** Normalised, so that equal answers are equal texts. */
+  /** Normalised, so that equal answers are equal texts; empty where there is none, and then chosen last. */
   readonly answer: string;
   /** Natural logarithm of the probability of its tokens. */
   readonly logprob: number;
@@ -34,6 +34,13 @@ export interface Selected {
 
 /** The choice by this name among at least one candidate. */
 export function select<C extends Candidate>(name: SelectionName, candidates: readonly C[]): Selected {
+  const answered = candidates.filter(({ answer }) => answer !== '');
+  if (answered.length === 0 || answered.length === candidates.length) return selectAny(name, candidates);
+  const selected = selectAny(name, answered);
+  return { ...selected, index: candidates.findIndex((candidate) => candidate === answered[selected.index]) };
+}
+
+function selectAny<C extends Candidate>(name: SelectionName, candidates: readonly C[]): Selected {
   switch (name) {
     case 'majority':
       return vote(candidates, () => 1);

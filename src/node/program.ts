@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../../package.json';
 import * as demo from './commands/demo.ts';
 import * as doctor from './commands/doctor.ts';
+import * as evaluate from './commands/evaluate.ts';
 import * as generate from './commands/generate.ts';
 import * as hub from './commands/hub.ts';
 import * as jobs from './commands/jobs.ts';
@@ -26,6 +27,7 @@ const commands: readonly { register(program: Command, output: Output): void }[] 
   submit,
   train,
   generate,
+  evaluate,
   jobs,
   signal,
   sim,

@@ -21,3 +21,17 @@ export function numberOption(minimum: number, maximum: number): (text: string) =
     throw new InvalidArgumentError(`expected a number from ${minimum} to ${maximum}`);
   };
 }
+
+export function patternOption(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/**
+ * How many samples one tab draws together where nobody says: a sixteenth of all, so that up to sixteen tabs share them, and
+ * no more than 64. A prompt is worked on once for those of a unit.
+ */
+export const unitOfSamples = (samples: number): number => Math.min(64, Math.ceil(samples / 16));
