@@ -30,6 +30,7 @@ export async function openVolunteerDoor(root: HTMLElement): Promise<void> {
     address: hub.address,
     addressText: hub.text,
     lie: new URLSearchParams(location.search).has('lie'),
+    peers: new URLSearchParams(location.search).get('peers') !== 'off',
     changed: (view) => {
       memory.remember(view, performance.now());
       show();

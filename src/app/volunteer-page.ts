@@ -11,6 +11,7 @@ import type { Announced, AnnouncedJob } from './announced.ts';
 import { bytesText, countText, notice, pageFooter, pageHeader, plural, programText, shortKey } from './page-parts.ts';
 import { softwareText } from './software-text.ts';
 import { barCount, barMs, type WorkedJob } from './volunteer-memory.ts';
+import { weightsLine } from './weights-line.ts';
 
 export interface VolunteerActions {
   readonly start: () => void;
@@ -160,8 +161,8 @@ function idleText(view: VolunteerView): { readonly what: string; readonly why: s
 }
 
 const session = (page: VolunteerPage): TemplateResult => html`
-  ${numbers(page.view)} ${activity(page.bars)} ${deviceCard(page.view.device)} ${workedJobs(page.worked)}
-  ${history(page.view)}
+  ${numbers(page.view)} ${weightsLine(page.view.weights)} ${activity(page.bars)} ${deviceCard(page.view.device)}
+  ${workedJobs(page.worked)} ${history(page.view)}
 `;
 
 const numbers = (view: VolunteerView): TemplateResult => html`

@@ -200,6 +200,7 @@ export function createChunkExchange(store: ChunkStore, peers?: ChunkPeers): Chun
       counts.peers += kept.byteLength;
       givers.add(from);
     }
+    plan.took(digest, from);
     peers?.changed?.();
     settle(digest, (waiting) => waiting.arrived(kept));
   };
@@ -208,6 +209,7 @@ export function createChunkExchange(store: ChunkStore, peers?: ChunkPeers): Chun
   const reject = (digest: Digest, bytes: Bytes, from: ChunkSource, failure: Error): void => {
     counts.wasted += bytes.byteLength;
     if (from === 'hub') return settle(digest, (waiting) => waiting.failed(failure));
+    plan.refused(digest, from);
     if (failure.name === 'ChunkCorruptError') return cutOff(from, 'it sent a corrupt chunk');
     settle(digest, (waiting) => waiting.failed(failure));
   };

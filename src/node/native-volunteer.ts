@@ -9,11 +9,12 @@ import { systemClock } from '../adapters/clock/system-clock.ts';
 import { createIdentity, verifySignature } from '../adapters/crypto/identity.ts';
 import { sha256Large } from '../adapters/crypto/sha256-large.ts';
 import { createMemoryChunks } from '../adapters/store/memory-chunks.ts';
-import { dialPeerHub } from '../assembly/dial-peer-hub.ts';
 import { dialSocketHub } from '../assembly/dial-socket-hub.ts';
+import { createPeerDoor, type PeerDoor } from '../assembly/peer-door.ts';
 import type { VolunteerView } from '../assembly/volunteer-view.ts';
 import { createVolunteerTab, type RunningVolunteer } from '../assembly/volunteer.ts';
 import type { HubAddress } from '../protocol/hub-address.ts';
+import type { Identity } from '../protocol/identity.ts';
 import { loadAccountKeyFile } from './identity-file.ts';
 import { lockDataFolder } from './lock-file.ts';
 import { openNativeCompute } from './native-compute.ts';
@@ -29,6 +30,10 @@ export interface NativeVolunteerOptions {
   readonly data: string;
   /** Share of time, above 0 and up to 1, that the GPU may be busy. */
   readonly duty: number;
+  /** False: no links to other volunteers, who would see this machine's address. */
+  readonly peers: boolean;
+  /** What is passed on to them, at most; no cap where it is left out. */
+  readonly uploadBytesPerSecond?: number;
   readonly changed: (view: VolunteerView) => void;
   /** The hub speaks of programs that this version does not have. */
   readonly outdated: (reason: string) => void;
@@ -39,6 +44,12 @@ const chunkBytesMax = 512 * 2 ** 20;
 
 export function openNativeVolunteer(options: NativeVolunteerOptions): RunningVolunteer {
   let released: Promise<void> | undefined;
+  const doors = new WeakMap<Identity, PeerDoor>();
+  const doorOf = (identity: Identity): PeerDoor => {
+    const door = doors.get(identity) ?? openDoor(options, identity);
+    doors.set(identity, door);
+    return door;
+  };
   const volunteer = createVolunteerTab({
     address: options.addressText,
     identity: async () => createIdentity({ accountKey: await loadAccountKeyFile(options.data) }),
@@ -50,9 +61,10 @@ export function openNativeVolunteer(options: NativeVolunteerOptions): RunningVol
     },
     dial: async (identity) => {
       if (options.address.kind === 'url') return dialSocketHub(options.address, dialNodeSocketLink);
-      await installRtcGlobals();
-      return dialPeerHub(options.address, identity, systemClock.now);
+      return doorOf(identity).dialHub();
     },
+    peers: doorOf,
+    ...(options.uploadBytesPerSecond === undefined ? {} : { uploadBytesPerSecond: options.uploadBytesPerSecond }),
     verify: verifySignature,
     digestOf: sha256Large,
     clock: systemClock,
@@ -65,6 +77,17 @@ export function openNativeVolunteer(options: NativeVolunteerOptions): RunningVol
     await released;
   };
   return { ...volunteer, stop };
+}
+
+/** WebRTC is loaded when somebody is first to be reached by it: to a hub with an address there is a socket. */
+function openDoor({ address, peers }: NativeVolunteerOptions, identity: Identity): PeerDoor {
+  const door = createPeerDoor({ address, identity, now: systemClock.now, peers });
+  return {
+    ...door,
+    open: () => installRtcGlobals().then(door.open),
+    dial: (peer) => installRtcGlobals().then(() => door.dial(peer)),
+    dialHub: () => installRtcGlobals().then(door.dialHub),
+  };
 }
 
 /** The folder of the volunteer of one GPU, below that of the commands. */

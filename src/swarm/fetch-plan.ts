@@ -17,7 +17,7 @@ export interface ChunkAsk {
 
 /** Chunks under way at once: enough to fill a link, few enough that memory stays bounded. */
 const asksMax = 8;
-/** Of these from one peer: one arriving and one behind it. */
+/** Of these from one peer: one arriving and one behind it. A peer that has not given anything right yet is asked for one. */
 const asksPerPeerMax = 2;
 /** A chunk that takes longer than this, and four times the slowest recent one, is asked elsewhere as well. */
 const patienceMsMin = 3_000;
@@ -48,6 +48,7 @@ export class FetchPlan {
   private readonly open = new Map<ChunkSource, Map<Digest, number>>();
   private readonly strikes = new Map<PeerId, number>();
   private readonly shunned = new Set<PeerId>();
+  private readonly proved = new Set<PeerId>();
   private tooks: number[] = [];
   private lastSeek = -Infinity;
   private news = true;
@@ -74,7 +75,13 @@ export class FetchPlan {
     }
   }
 
-  /** It has come, or is given up. */
+  /** It has come, from here, and is right. */
+  took(digest: Digest, from: ChunkSource): void {
+    if (from !== 'hub') this.proved.add(from);
+    this.forget(digest);
+  }
+
+  /** It is given up. */
   forget(digest: Digest): void {
     this.wanted.delete(digest);
     this.news = true;
@@ -91,11 +98,11 @@ export class FetchPlan {
     }
   }
 
-  /** Whether this source owes us this chunk; from now on it does not. */
+  /** Whether this source owes us this chunk; from now on it does not. Until `took` or `refused` nobody else is asked for it. */
   answered(digest: Digest, from: ChunkSource, now: number): boolean {
     const since = this.open.get(from)?.get(digest);
     if (since === undefined) return false;
-    this.close(digest, from);
+    this.pay(digest, from);
     this.tooks = [...this.tooks, now - since].slice(-tooksKept);
     if (from !== 'hub') this.strikes.delete(from);
     return true;
@@ -103,9 +110,10 @@ export class FetchPlan {
 
   /** The source does not have it, or could not be asked. */
   refused(digest: Digest, from: ChunkSource): void {
-    this.close(digest, from);
+    this.pay(digest, from);
     const wanted = this.wanted.get(digest);
     if (wanted === undefined) return;
+    wanted.asked.delete(from);
     if (from === 'hub') wanted.granted = false;
     else wanted.holders.delete(from);
     this.news = true;
@@ -172,11 +180,15 @@ export class FetchPlan {
     if (this.isUnderWay(wanted, now)) return undefined;
     this.strikeLate(wanted, now);
     const free = [...wanted.holders]
-      .filter((peer) => !wanted.asked.has(peer) && (this.open.get(peer)?.size ?? 0) < asksPerPeerMax)
+      .filter((peer) => !wanted.asked.has(peer) && (this.open.get(peer)?.size ?? 0) < this.asksMaxOf(peer))
       .map((peer) => ({ peer, order: (this.open.get(peer)?.size ?? 0) + this.random.next() }));
     const [best] = free.toSorted((a, b) => a.order - b.order);
     if (best !== undefined) return best.peer;
     return wanted.granted && !wanted.asked.has('hub') ? 'hub' : undefined;
+  }
+
+  private asksMaxOf(peer: PeerId): number {
+    return this.proved.has(peer) ? asksPerPeerMax : 1;
   }
 
   /** Whoever lets us wait more than the others do loses a little trust, once for each chunk. */
@@ -226,9 +238,8 @@ export class FetchPlan {
     return keyed.toSorted((a, b) => a.order - b.order).map(({ wanted }) => wanted);
   }
 
-  private close(digest: Digest, from: ChunkSource): void {
+  private pay(digest: Digest, from: ChunkSource): void {
     const open = this.open.get(from);
     if (open?.delete(digest) === true && open.size === 0) this.open.delete(from);
-    this.wanted.get(digest)?.asked.delete(from);
   }
 }

@@ -22,6 +22,8 @@ interface VolunteerFlags {
   readonly gpu: readonly string[];
   readonly duty?: number;
   readonly data: string;
+  readonly peers: boolean;
+  readonly uploadLimit?: number;
 }
 
 const collect = (value: string, known: readonly string[]): readonly string[] => [...known, value];
@@ -35,6 +37,8 @@ export function register(program: Command, output: Output): void {
     .option('--native', 'without a browser: one volunteer for each GPU, each an account of its own', false)
     .option('--gpu <name>', 'with --native, a GPU by a part of its name; may be repeated (default: all)', collect, [])
     .option('--duty <percent>', 'with --native, share of time that the GPU may be busy', numberOption(1, 100))
+    .option('--no-peers', 'with --native, no links to other volunteers, who would see this machine’s address')
+    .option('--upload-limit <MiB/s>', 'with --native, what they may take of the upload', numberOption(0.001, 100_000))
     .option('--data <folder>', 'with --native, where the account keys lie', defaultDataFolder())
     .action((flags: VolunteerFlags) => run(flags, output));
 }
@@ -85,6 +89,8 @@ async function lendNatively(flags: VolunteerFlags, address: HubAddress, output: 
       gpu,
       data: nativeDataFolder(flags.data, index),
       duty: (flags.duty ?? 100) / 100,
+      peers: flags.peers,
+      ...(flags.uploadLimit === undefined ? {} : { uploadBytesPerSecond: flags.uploadLimit * 2 ** 20 }),
       changed: (view) => {
         report(view);
         if (view.phase !== 'failed' || failed[index] !== undefined) return;
