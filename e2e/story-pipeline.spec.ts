@@ -9,6 +9,7 @@ import { expect, type Page } from 'playwright/test';
 import type { AnswerEvent, ServedModel } from '../src/assembly/answering.ts';
 import { prepareServeJob, serveDefaults, type ServeChoices } from '../src/assembly/serve-job.ts';
 import type { Swarm } from '../src/assembly/swarm.ts';
+import type { JobId } from '../src/core/ids.ts';
 import { openServedModel } from '../src/node/model-source.ts';
 import { connect } from '../src/node/sdk.ts';
 import { patience, root, test, type Hub, type Stage } from './support/story.ts';
@@ -43,15 +44,19 @@ const request = {
 
 test.skip(runs.length === 0, 'needs the stories of ../shared/data');
 
-/** Offers the model to the hub and waits until it is up. */
-async function serve(stage: Stage, swarm: Swarm, choices: Partial<ServeChoices>): Promise<ServedModel> {
+async function offer(stage: Stage, swarm: Swarm, choices: Partial<ServeChoices>): Promise<JobId> {
   const source = await openServedModel(model, tokenizer);
   stage.after(() => source.close());
   const name = `stories-${choices.stages ?? 1}`;
   const prepared = await prepareServeJob(source, { ...serveDefaults, name, ...choices }, swarm.prepareOptions());
   const handle = await swarm.submitter.submit(prepared);
   stage.after(() => handle.cancel());
-  const served = async () => (await swarm.submitter.answering.models()).find((one) => one.job === prepared.job);
+  return prepared.job;
+}
+
+/** Waits until every stage has its tab. */
+async function isUp(swarm: Swarm, job: JobId): Promise<ServedModel> {
+  const served = async () => (await swarm.submitter.answering.models()).find((one) => one.job === job);
   await expect.poll(async () => (await served())?.isUp, patience).toBe(true);
   const found = await served();
   if (found === undefined) throw new Error('the model is not served');
@@ -91,7 +96,7 @@ test('a model over 2, 3 and 5 tabs gives the tokens of the whole', async ({ stag
   stage.after(() => swarm.close());
   const open = await tabs(stage, hub, 5);
   for (const stages of [1, 2, 3, 5]) {
-    const served = await serve(stage, swarm, { stages });
+    const served = await isUp(swarm, await offer(stage, swarm, { stages }));
     const { tokens, by, times } = await answer(swarm, served);
     expect(tokens).toEqual(expected);
     expect(by.map((one) => one.stage)).toEqual(Array.from({ length: stages }, (_, index) => index));
@@ -109,15 +114,20 @@ test('an answer goes on with the same tokens when the tab of any stage is closed
   const hub = await stage.hub();
   const swarm = await connect(hub.url, { data: hub.data });
   stage.after(() => swarm.close());
-  const open = await tabs(stage, hub, 6);
-  const served = await serve(stage, swarm, { stages: 3, spares: 1 });
+  const offered = await offer(stage, swarm, { stages: 3, spares: 1 });
+  // Places are filled in order: the stages first and then their spares.
+  const places: Page[] = [];
+  for (let place = 0; place < 6; place++) {
+    places.push(await stage.volunteer(hub.url));
+    await expect.poll(() => readyPlaces(hub, offered), patience).toBe(place + 1);
+  }
+  const served = await isUp(swarm, offered);
   for (const killed of [0, 1, 2]) {
-    // Every place has its tab again.
-    await expect.poll(async () => readyPlaces(hub, served), patience).toBe(6);
     const before = await answer(swarm, served);
-    const account = before.by.find((one) => one.stage === killed)?.account;
+    expect(before.tokens).toEqual(expected);
     const { tokens, by, times } = await answer(swarm, served, async (count) => {
-      if (count === 50) await closeTabOf(open, account);
+      // As its owner would close it: without a word to anybody.
+      if (count === 50) await places[killed]?.context().close();
     });
     expect(tokens).toEqual(expected);
     expect(by.filter((one) => one.stage === killed)).toHaveLength(2);
@@ -125,20 +135,29 @@ test('an answer goes on with the same tokens when the tab of any stage is closed
       `stage ${killed} of 3 closed at token 50: longest pause ${pauseOf(times).toFixed(0)} ms, ` +
         `without a death ${pauseOf(before.times).toFixed(0)} ms`,
     );
-    open.push(await stage.volunteer(hub.url));
   }
 });
 
-async function readyPlaces(hub: Hub, served: ServedModel): Promise<number> {
-  return (await hub.jobs()).find(({ job }) => job === served.job)?.accepted ?? 0;
-}
+test('without a spare an answer waits until somebody has the stage, and then goes on with the same tokens', async ({
+  stage,
+}) => {
+  const hub = await stage.hub();
+  const swarm = await connect(hub.url, { data: hub.data });
+  stage.after(() => swarm.close());
+  const offered = await offer(stage, swarm, { stages: 2 });
+  const first = await stage.volunteer(hub.url);
+  await expect.poll(() => readyPlaces(hub, offered), patience).toBe(1);
+  await stage.volunteer(hub.url);
+  const served = await isUp(swarm, offered);
+  let another: Promise<Page> | undefined;
+  const { tokens } = await answer(swarm, served, async (count) => {
+    if (count !== 50) return;
+    await first.context().close();
+    another = stage.volunteer(hub.url);
+  });
+  expect(tokens).toEqual(expected);
+  await another;
+});
 
-/** Closes the tab of this account, as its owner would: without a word to anybody. */
-async function closeTabOf(open: Page[], account: string | undefined): Promise<void> {
-  for (const [index, page] of open.entries()) {
-    if ((await accountOf(page)) !== account) continue;
-    open.splice(index, 1);
-    return page.context().close();
-  }
-  throw new Error('no tab has this account');
-}
+const readyPlaces = async (hub: Hub, served: JobId): Promise<number> =>
+  (await hub.jobs()).find(({ job }) => job === served)?.accepted ?? 0;
