@@ -93,6 +93,10 @@ test('logits have the same bits whatever number of sequences share the batch', a
   expect(await page.evaluate(() => window.modelUnderTest.batchDependence())).toEqual([]);
 });
 
+test('stages give equal bits whole and in parts, in slices, behind shared pages, and in blocks of steps', async () => {
+  expect(await page.evaluate(() => window.modelUnderTest.stages())).toEqual([]);
+});
+
 test('stories260K tells its 200 greedy tokens as llama2.c does', async () => {
   test.skip(!existsSync(stories), `${stories} is absent`);
   const source = memorySource('stories260K.bin', readFileSync(`${stories}/stories260K.bin`));

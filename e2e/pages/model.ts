@@ -7,6 +7,7 @@ import type { GeneratePlan, TrainPlan } from '../../src/protocol/manifest.ts';
 import type { Seat } from '../../src/protocol/messages.ts';
 import { countGpu } from './gpu-counters.ts';
 import { countDecoding, countTraining, sequencesThatDependOnTheBatch } from './model-counters.ts';
+import { sharingThatShows, slicesThatDiffer, stagesThatDiffer, stepsThatDiffer } from './stage-checks.ts';
 import { checkGradient, checkSteps, runGenerate, runSeat } from './model-checks.ts';
 
 // Kept, so that a refusal reaches the test that asks and not the page's console.
@@ -27,6 +28,16 @@ const modelUnderTest = {
   countTraining: async () => countTraining((await opened).device, counts),
   countDecoding: async () => countDecoding((await opened).device, counts),
   batchDependence: async () => sequencesThatDependOnTheBatch((await opened).device),
+  /** What of stages is wrong; see `stage-checks.ts`. */
+  stages: async () => {
+    const { device } = await opened;
+    return [
+      ...(await slicesThatDiffer(device)),
+      ...(await sharingThatShows(device)),
+      ...(await stagesThatDiffer(device, [1, 2])),
+      ...(await stepsThatDiffer(device)),
+    ];
+  },
   buffers: async () => (await opened).device.usage().buffers,
 };
 

@@ -89,6 +89,7 @@ export interface Stage {
   open(sequence: number, tokensMax: number, prefix?: SharedPrefix): void;
   /** Its pages are free at once; unknown sequences are ignored. */
   close(sequence: number): void;
+  closeAll(): void;
   /** Computes rows; resolves with activations [rows, width], or at the last stage with undefined: its logits stay for `sample`. */
   forward(of: StageForward): Promise<Float32Array<ArrayBuffer> | undefined>;
   /** Tokens from the logits of the last `forward`; several draws may be from one row. */
@@ -280,6 +281,10 @@ export function createStage(device: Device, options: StageOptions): Stage {
     close(sequence) {
       table.close(sequence);
       computed.delete(sequence);
+    },
+    closeAll() {
+      for (const sequence of computed.keys()) table.close(sequence);
+      computed.clear();
     },
     forward,
     sample: async (draws) => {

@@ -4,16 +4,19 @@
  * read every few steps, to see who has finished. So a token costs at most one submit and one readback of eight bytes a sample.
  */
 
+import { assert, present } from '../core/assert.ts';
 import type { Bytes } from '../core/bytes.ts';
 import { expectInput, InputError } from '../core/result.ts';
 import type { Device } from '../kernels/device.ts';
 import { families } from '../kernels/families.ts';
 import { pinnedChoices, type Choices } from '../kernels/variants.ts';
 import { encodeGeneration, newTokensMax, samplesOfUnit, type GeneratedSample } from '../inference/generation-result.ts';
+import { nextBatchStep } from '../inference/batch-step.ts';
+import { createBatching, type Batching, type BatchingOptions } from '../inference/batching.ts';
 import { assertFits } from '../models/arena.ts';
 import { llamaLayout } from '../models/llama-parameters.ts';
 import { openNetworkWeights, wholeNetwork } from '../models/network-weights.ts';
-import { createStage, pageTokensDefault, stageNeed, type ChosenTokens, type Stage } from '../models/stage.ts';
+import { createStage, pageTokensDefault, stageNeed, type Stage, type StageOptions } from '../models/stage.ts';
 import { artifactSource } from '../models/weights/artifact-source.ts';
 import { vectorWeights } from '../models/weights/llama-weights.ts';
 import type { GeneratePlan } from '../protocol/manifest.ts';
@@ -49,21 +52,21 @@ function checkGeneratePlan(plan: GeneratePlan): GeneratePlan {
 
 /** Rows of the prompt that are computed at once. */
 const promptRowsMax = 128;
-/** The prompt's own sequence; those of samples follow. */
-const promptSequence = 0;
 
-/** Room for a unit's samples, which share the prompt's pages. */
-function roomOf(plan: GeneratePlan) {
+/** Room for all of a unit's samples at once, which share the prompt's pages. */
+function roomOf(plan: GeneratePlan): Omit<StageOptions, 'weights'> & BatchingOptions {
   const length = plan.promptTokens.length;
   const positionsMax = length + newTokensMax(plan);
   const rows = Math.min(plan.samplesPerUnit, plan.samples);
   const pagesEach = Math.ceil(positionsMax / pageTokensDefault) - Math.floor(length / pageTokensDefault);
   return {
     pages: Math.ceil(length / pageTokensDefault) + rows * pagesEach,
+    pageTokens: pageTokensDefault,
     positionsMax,
     sequencesMax: rows + 1,
     rowsMax: Math.max(rows, Math.min(length, promptRowsMax)),
     logitsMax: rows,
+    tokensRowsMax: rows,
     stepsMax: tokensPerRead,
   };
 }
@@ -82,7 +85,7 @@ async function openSampler(plan: GeneratePlan, device: Device, chunks: Chunks, c
   };
   try {
     stage = createStage(device, { ...room, weights, choices });
-    await stage.prepare({ prefill: Math.min(promptTokens.length, room.rowsMax), decode: room.logitsMax });
+    await stage.prepare({ prefill: Math.min(promptTokens.length, room.rowsMax), decode: room.tokensRowsMax });
   } catch (error) {
     close();
     throw error;
@@ -91,101 +94,58 @@ async function openSampler(plan: GeneratePlan, device: Device, chunks: Chunks, c
 
   async function run({ unit, signal, progress }: UnitRequest): Promise<Bytes> {
     const { first, count } = samplesOfUnit(plan, unit);
-    const transcripts = createTranscripts(plan, first, count);
-    const sequences = Array.from({ length: count + 1 }, (_, index) => index);
+    const batching = createBatching(room);
     try {
-      await drawSamples(opened, plan, transcripts, { signal, progress });
-      return encodeGeneration(transcripts.samples());
+      return encodeGeneration(await drawSamples(opened, batching, plan, { first, count, signal, progress }));
     } finally {
-      for (const sequence of sequences) opened.close(sequence);
+      opened.closeAll();
     }
   }
   return { run, close };
 }
 
-/** The prompt once, the first token of every sample from its last logits, and then blocks of tokens for those who go on. */
+/** All samples as one request, until the last has finished. */
 async function drawSamples(
   stage: Stage,
+  batching: Batching,
   plan: GeneratePlan,
-  transcripts: ReturnType<typeof createTranscripts>,
-  { signal, progress }: Pick<UnitRequest, 'signal' | 'progress'>,
-): Promise<void> {
-  const { promptTokens, temperature, topK, topP, seed } = plan;
-  const length = promptTokens.length;
-  const steps = newTokensMax(plan);
-  stopIfAborted(signal);
-  stage.open(promptSequence, length);
-  const rowsMax = Math.min(promptRowsMax, length);
-  for (let first = 0; first < length; first += rowsMax) {
-    const tokens = Uint32Array.from(promptTokens.slice(first, first + rowsMax));
-    const rows = Array.from(tokens, (_, index) => [promptSequence, first + index] as const);
-    const isEnd = first + tokens.length === length;
-    await stage.forward({ kind: 'prefill', rows, tokens, logits: isEnd ? [tokens.length - 1] : [] });
-    stopIfAborted(signal);
-  }
-  const drawOf = (sample: number) => ({ sample, temperature, topK, topP, seed });
-  const row = (length - 1) % rowsMax;
-  const all = transcripts.going();
-  const chosen = await stage.sample(all.map(({ sample }) => ({ ...drawOf(sample), row, position: length })));
-  for (const [index, transcript] of all.entries()) {
-    transcripts.take(transcript, chosen.slice(index, index + 1));
-    const prefix = { of: promptSequence, tokens: length };
-    if (steps > 1) stage.open(transcript.sequence, length + steps, prefix);
-  }
-  for (let done = 1; done < steps;) {
-    progress(done / steps);
-    stopIfAborted(signal);
-    const going = transcripts.going();
-    if (going.length === 0) return;
-    const block = Math.min(tokensPerRead, steps - done);
-    const rows = going.map(({ sequence, sample, tokens }) => ({
-      sequence,
-      position: length + done - 1,
-      token: tokens.at(-1) ?? 0,
-      draw: drawOf(sample),
-    }));
-    const drawn = await stage.decode(rows, block);
-    for (const [index, transcript] of going.entries()) transcripts.take(transcript, drawn[index] ?? []);
-    done += block;
-  }
-  progress(1);
-}
-
-interface Transcript {
-  readonly sample: number;
-  readonly sequence: number;
-  readonly tokens: number[];
-  logprob: number;
-  finish: GeneratedSample['finish'];
-}
-
-/** What each sample has so far; a stop token ends it and is not part of it. */
-function createTranscripts(plan: GeneratePlan, first: number, count: number) {
-  const transcripts = Array.from({ length: count }, (_, index): Transcript => ({
+  { first, count, signal, progress }: { first: number; count: number } & Pick<UnitRequest, 'signal' | 'progress'>,
+): Promise<readonly GeneratedSample[]> {
+  const { promptTokens, temperature, topK, topP, seed, stopTokens } = plan;
+  const maxTokens = newTokensMax(plan);
+  const own = { promptTokens, maxTokens, temperature, topK, topP, seed, stopTokens };
+  const refused = batching.add({ id: 0, firstSample: first, samples: count, ...own });
+  assert(refused === undefined, `generate: ${refused}`);
+  const samples = Array.from({ length: count }, (_, index): Transcript => ({
     sample: first + index,
-    sequence: promptSequence + 1 + index,
     tokens: [],
     logprob: 0,
     finish: 'length',
   }));
-  return {
-    /** Those without a stop token. */
-    going: (): readonly Transcript[] => transcripts.filter(({ finish }) => finish === 'length'),
-    take: (transcript: Transcript, chosen: readonly ChosenTokens[]): void => {
-      for (const { token, logprob } of chosen) {
-        if (transcript.finish === 'stop') return;
-        if (!Number.isFinite(logprob)) throw new Error('generate: a logit is no number; are the weights right?');
-        if (plan.stopTokens.includes(token)) {
-          transcript.finish = 'stop';
-        } else {
-          transcript.tokens.push(token);
-          transcript.logprob += logprob;
-        }
+  for (;;) {
+    stopIfAborted(signal);
+    const events = await nextBatchStep(stage, batching);
+    if (events === undefined) return samples;
+    for (const event of events) {
+      const sample = present(samples[event.sample - first], `generate: sample ${event.sample} was not asked for`);
+      if (event.type === 'token') {
+        sample.tokens.push(event.token);
+        sample.logprob += event.logprob;
+      } else if (event.reason === 'broken') {
+        throw new Error('generate: a logit is no number; are the weights right?');
+      } else {
+        sample.finish = event.reason;
       }
-    },
-    samples: (): readonly GeneratedSample[] =>
-      transcripts.map(({ sample, tokens, logprob, finish }) => ({ sample, tokens, logprob, finish })),
-  };
+    }
+    progress(Math.max(...samples.map(({ tokens }) => tokens.length)) / maxTokens);
+  }
+}
+
+interface Transcript {
+  readonly sample: number;
+  readonly tokens: number[];
+  logprob: number;
+  finish: GeneratedSample['finish'];
 }
 
 function stopIfAborted(signal: AbortSignal): void {

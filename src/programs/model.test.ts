@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDevice, type OpenedDevice } from '../adapters/gpu/device.ts';
 import { memorySource } from '../core/byte-source.ts';
-import { equalBytes, utf8, viewBytes, type Bytes } from '../core/bytes.ts';
+import { equalBytes, fromUtf8, utf8, viewBytes, type Bytes } from '../core/bytes.ts';
 import { sha256 } from '../core/hash.ts';
 import { expectInput } from '../core/result.ts';
 import { decodeGeneration } from '../inference/generation-result.ts';
@@ -24,6 +24,7 @@ import {
   checkSteps,
   openGenerate,
   openSeat,
+  quiet,
   runGenerate,
   runSeat,
 } from '../../e2e/pages/model-checks.ts';
@@ -149,6 +150,27 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')(
       const sample = expectInput(decodeGeneration({ ...plan, stopTokens: [stop] }, 0, utf8(stopped ?? '')))[0];
       const end = together[0]?.tokens.indexOf(stop) ?? 0;
       expect([sample?.finish, sample?.tokens]).toEqual(['stop', together[0]?.tokens.slice(0, end)]);
+    });
+
+    test('64 samples are the same in one batch, in 4 of 16, in 10 of 7 and one by one backwards', async () => {
+      const weights = viewBytes(Float32Array.from(initialParameters(smallConfig, 9), (x) => x * 6));
+      const plan = generatePlan(weights, { samples: 64, samplesPerUnit: 64 });
+      const drawn = async (samplesPerUnit: number): Promise<string> =>
+        (await runGenerate(opened.device, { ...plan, samplesPerUnit }, weights, Math.ceil(64 / samplesPerUnit)))
+          .flatMap((bytes) => (JSON.parse(bytes) as { samples: object[] }).samples.map((own) => JSON.stringify(own)))
+          .join();
+      const together = await drawn(64);
+      expect(together.split('"sample"')).toHaveLength(65);
+      expect(await drawn(16)).toBe(together);
+      expect(await drawn(7)).toBe(together);
+      const program = await openGenerate(opened.device, { ...plan, samplesPerUnit: 1 }, weights);
+      const alone: string[] = [];
+      for (let unit = 63; unit >= 0; unit--) {
+        const { samples } = JSON.parse(fromUtf8(await program.run({ unit, ...quiet }))) as { samples: object[] };
+        alone.unshift(...samples.map((own) => JSON.stringify(own)));
+      }
+      program.close();
+      expect(alone.join()).toBe(together);
     });
 
     test('an aborted seat stops at its next step, and the program serves the next lease as if nothing had been', async () => {
