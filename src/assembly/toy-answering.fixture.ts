@@ -44,8 +44,9 @@ export function createToyAnswering(options: ToyOptions): ToyAnswering {
       const isKnown = options.models.some((model) => model.job === job);
       if (!isKnown) throw new AskRefusedError('unknown-model', 'there is no such model');
       options.admit?.(request);
+      const left = aborted(signal);
       for (let place = 0; over.size < all.length; place++) {
-        if (options.pace !== undefined) await Promise.race([options.pace(place), aborted(signal)]);
+        if (options.pace !== undefined) await Promise.race([options.pace(place), left]);
         for (const sample of all.filter((one) => !over.has(one))) {
           signal?.throwIfAborted();
           const token = place < request.maxTokens ? options.next(request, sample, place) : undefined;
@@ -96,8 +97,13 @@ const by = {
   deviceClass: 'toy',
 };
 
-const aborted = (signal: AbortSignal | undefined): Promise<never> =>
-  new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true }));
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  const left = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  left.catch(() => {});
+  return left;
+}
 
 /** A model of bytes under this name. */
 export const toyModel = (name: string, context = 256): ServedModel => ({
