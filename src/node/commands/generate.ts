@@ -1,13 +1,16 @@
 /** `tabswarm generate`: text from a model, its samples spread over a swarm's tabs. */
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { InputError } from '../../core/result.ts';
-import { encodePrompt, runGeneration } from '../generate-run.ts';
+import { selectionNames, type SelectionName } from '../../inference/selection.ts';
+import { checkChoice, chooseSample, type ChosenSample } from '../choose-sample.ts';
+import { encodePrompt, runGeneration, type GenerateSummary } from '../generate-run.ts';
 import { defaultDataFolder } from '../identity-file.ts';
 import { readModel } from '../model-source.ts';
 import { printResult, type Output } from '../output.ts';
+import { openScorer } from '../scorer.ts';
 import { withSwarm } from '../with-swarm.ts';
-import { numberOption, wholeOption } from './options.ts';
+import { numberOption, patternOption, unitOfSamples, wholeOption } from './options.ts';
 
 interface GenerateFlags {
   readonly model: string;
@@ -16,7 +19,7 @@ interface GenerateFlags {
   readonly hub?: string;
   readonly local: boolean;
   readonly samples: number;
-  readonly samplesPerUnit: number;
+  readonly samplesPerUnit?: number;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topP: number;
@@ -24,6 +27,10 @@ interface GenerateFlags {
   readonly seed: number;
   readonly replicas: number;
   readonly stop: readonly string[];
+  readonly select?: SelectionName;
+  readonly verifier?: string;
+  readonly verifierSeconds: number;
+  readonly answerPattern?: RegExp;
   readonly data: string;
   readonly json: boolean;
 }
@@ -43,7 +50,7 @@ export function register(program: Command, output: Output): void {
     .option('--hub <url>', 'the hub whose tabs generate')
     .option('--local', 'in one tab that this command starts', false)
     .option('--samples <number>', 'texts to draw', wholeOption(1, 1_000_000), 1)
-    .option('--samples-per-unit <number>', 'samples that one tab draws together', wholeOption(1, 1024), 1)
+    .option('--samples-per-unit <number>', 'samples that one tab draws together', wholeOption(1, 1024))
     .option('--max-tokens <number>', 'tokens of one text', wholeOption(1, 1_000_000), 128)
     .option('--temperature <number>', '0 takes the likeliest token', numberOption(0, 100), 0.8)
     .option('--top-p <number>', 'keep the likeliest tokens up to this probability', numberOption(0.000001, 1), 1)
@@ -51,6 +58,10 @@ export function register(program: Command, output: Output): void {
     .option('--seed <number>', 'the same seed draws the same samples', wholeOption(0, Number.MAX_SAFE_INTEGER), 0)
     .option('--replicas <number>', 'agreeing results that each unit needs', wholeOption(1, 16), 1)
     .option('--stop <text>', 'a token that ends a text; may be given several times', collect, [])
+    .addOption(new Option('--select <how>', 'give one answer out of all samples').choices(selectionNames))
+    .option('--verifier <file>', 'a JavaScript module or a shader job that scores texts')
+    .option('--verifier-seconds <number>', 'for one text, before the module is given up', numberOption(0.01, 3600), 5)
+    .option('--answer-pattern <regex>', 'its first group in the last match is the answer', patternOption)
     .option('--data <folder>', 'where your account key lies', defaultDataFolder())
     .option('--json', 'print one JSON object', false)
     .action((flags: GenerateFlags) => run(flags, output));
@@ -58,28 +69,52 @@ export function register(program: Command, output: Output): void {
 
 async function run(flags: GenerateFlags, output: Output): Promise<void> {
   if (flags.local && flags.hub !== undefined) throw new InputError('--local and --hub exclude each other: give one');
+  checkChoice(flags.select, flags.verifier);
   const source = await readModel(flags.model, flags.tokenizer);
   // Before a hub or a tab is asked for anything.
   encodePrompt({ source, prompt: flags.prompt, stop: flags.stop });
-  const { samples, samplesPerUnit, maxTokens, temperature, topP, topK, seed, replicas } = flags;
+  const { verifier, verifierSeconds } = flags;
+  const scorer = verifier === undefined ? undefined : await openScorer(verifier, { msMax: verifierSeconds * 1000 });
+  const { samples, maxTokens, temperature, topP, topK, seed, replicas } = flags;
+  const samplesPerUnit = flags.samplesPerUnit ?? unitOfSamples(samples);
   const tabs = flags.local ? 1 : replicas;
-  const summary = await withSwarm({ ...flags, hub: flags.hub, tabs, output }, (swarm, signal) =>
-    runGeneration({
-      swarm,
-      source,
-      modelName: flags.model,
-      prompt: flags.prompt,
-      stop: flags.stop,
-      options: { samples, samplesPerUnit, maxTokens, temperature, topP, topK, seed, verify: { replicas } },
-      signal,
-      onChange: ({ accepted, units }) => output.progress(`${accepted} of ${units} units accepted`),
-    }),
-  );
-  printResult(output, flags.json, summary, () => [
-    ...summary.samples.flatMap(({ text, finish, logprob }, index) => [
+  try {
+    const summary = await withSwarm({ ...flags, hub: flags.hub, tabs, output }, async (swarm, signal) => {
+      const drawn = await runGeneration({
+        swarm,
+        source,
+        modelName: flags.model,
+        prompt: flags.prompt,
+        stop: flags.stop,
+        options: { samples, samplesPerUnit, maxTokens, temperature, topP, topK, seed, verify: { replicas } },
+        signal,
+        onChange: ({ accepted, units }) => output.progress(`${accepted} of ${units} units accepted`),
+      });
+      if (flags.select === undefined) return drawn;
+      const choice = { by: flags.select, scorer, pattern: flags.answerPattern };
+      return { ...drawn, selected: await chooseSample(swarm, drawn, choice) };
+    });
+    printResult(output, flags.json, summary, () => told(summary, flags.prompt));
+  } finally {
+    await scorer?.close();
+  }
+}
+
+function told(summary: GenerateSummary & { readonly selected?: ChosenSample }, prompt: string): string[] {
+  const { selected, samples } = summary;
+  const speed = `${summary.tokensPerSecond.toFixed(1)} tokens/s`;
+  if (selected !== undefined) {
+    const { by, sample, votes, answer } = selected;
+    return [
+      `${prompt}${selected.text}`,
+      `--- sample ${sample} of ${samples.length} by ${by}: the answer ${JSON.stringify(answer)} came ${votes} ${votes === 1 ? 'time' : 'times'}; ${speed}`,
+    ];
+  }
+  return [
+    ...samples.flatMap(({ text, finish, logprob }, index) => [
       `--- sample ${index} (${finish}, log-probability ${logprob.toFixed(2)})`,
-      `${flags.prompt}${text}`,
+      `${prompt}${text}`,
     ]),
-    `${summary.tokensPerSecond.toFixed(1)} tokens/s`,
-  ]);
+    speed,
+  ];
 }
