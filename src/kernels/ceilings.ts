@@ -70,6 +70,27 @@ async function flopsOf(timed: TimedDevice, kernel: typeof fma, lanes: number): P
   }
 }
 
+const glimpseBytes = 2 ** 22;
+
+/** Bytes read and written a second, roughly: a few copies that take milliseconds, for those who place work by it. */
+export async function glimpseCopyBytes(timed: TimedDevice): Promise<number> {
+  const { device } = timed;
+  const input: Tensor = { buffer: device.createBuffer('ceiling input', glimpseBytes) };
+  const output: Tensor = { buffer: device.createBuffer('ceiling output', glimpseBytes) };
+  try {
+    const vectors = glimpseBytes / vectorBytes;
+    const dispatch = dispatchOf(copy, { input, output }, { vectors }, elementGrid(vectors / 4));
+    // The first run compiles.
+    await sampleMs(timed, dispatch, 1);
+    let fastest = Infinity;
+    for (let sample = 0; sample < samples; sample++) fastest = Math.min(fastest, await sampleMs(timed, dispatch, 4));
+    return (4 * 2 * glimpseBytes) / (Math.max(fastest, timed.grainMs ?? 0, 0.01) / 1000);
+  } finally {
+    device.free(input.buffer);
+    device.free(output.buffer);
+  }
+}
+
 /** Larger than a cache where the adapter is fast enough to have a large one. */
 const copySizes = [2 ** 24, 2 ** 26, 2 ** 28];
 const vectorBytes = 16;

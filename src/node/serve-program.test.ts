@@ -15,7 +15,7 @@ import type { StageReply } from '../programs/program.ts';
 import { openServeProgram } from '../programs/serve.ts';
 import { placesOf, type ManifestOf, type ModelConfig, type ServePlan } from '../protocol/manifest.ts';
 import type { ChosenToken, ServeSampling } from '../protocol/serving-messages.ts';
-import { splitLayers } from '../swarm/serving-places.ts';
+import { needsOf, splitLayers } from '../swarm/serving-places.ts';
 import { openNodeGpu } from './open-gpu.ts';
 
 const data = '../shared/data';
@@ -84,10 +84,12 @@ describe.skipIf(!isPossible)('a served model', () => {
 
   /** A ring of stages on one device; `kill` ends a stage and begins another in its place. */
   async function ringOf(plan: ServePlan) {
-    const split = splitLayers(
-      config.layers,
-      Array.from({ length: plan.stages }, () => 1),
-    );
+    const anybody = { bytes: undefined, bytesPerSecond: undefined };
+    const split =
+      splitLayers(
+        needsOf(plan),
+        Array.from({ length: plan.stages }, () => anybody),
+      ) ?? [];
     const tokens: ChosenToken[] = [];
     let heard = (): void => {};
     let problem: unknown;

@@ -23,6 +23,7 @@ import {
   jobId,
   parse,
   peerId,
+  positive,
   shortText,
   v,
   whole,
@@ -57,6 +58,10 @@ export const deviceSchema = v.strictObject({
   /** Largest storage binding and buffer in bytes. */
   bindingBytesMax: whole(0, Number.MAX_SAFE_INTEGER),
   bufferBytesMax: whole(0, Number.MAX_SAFE_INTEGER),
+  /** What all buffers together may hold: the volunteer's setting, or a guess. */
+  memoryBytesMax: v.optional(whole(0, Number.MAX_SAFE_INTEGER)),
+  /** Bytes read and written a second by a kernel that only copies, as measured when the device was opened. */
+  copyBytesPerSecond: v.optional(positive),
   /** Digest of what the probe kernels gave; float results are compared bit for bit only where it is equal. */
   numericClass: v.optional(hex32),
   /** Where the adapter ends every loop by itself after so many iterations, as some do; absent where it does not. */

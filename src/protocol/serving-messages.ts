@@ -41,6 +41,9 @@ export const servingReportSchema = v.strictObject({
   up: whole(0, 256),
   waiting: whole(0, 1_000_000),
   running: whole(0, 1_000_000),
+  /** Volunteers that are missing before it answers, and about how many bytes of memory each would lend. */
+  missing: whole(0, 64),
+  bytes: whole(0, Number.MAX_SAFE_INTEGER),
 });
 
 /** How the tokens of a request are chosen; the same for all of its samples. */

@@ -14,7 +14,7 @@ import type { Json } from '../core/json.ts';
 import { headerBytesMax } from '../core/limits.ts';
 import type { ManifestOf } from '../protocol/manifest.ts';
 import type { JobState, LeaseKey, Message, MessageOf } from '../protocol/messages.ts';
-import type { ComputedBy } from '../protocol/serving-messages.ts';
+import type { ComputedBy, StageLease } from '../protocol/serving-messages.ts';
 import {
   applyJobFact,
   Coordinator,
@@ -25,7 +25,17 @@ import {
 } from './coordinator.ts';
 import type { EndReason } from './attempts.ts';
 import { structuredCopy, type Member } from './pool.ts';
-import { orderOfPlaces, placesOfPlan, type Place } from './serving-places.ts';
+import {
+  needsOf,
+  orderOfPlaces,
+  placesOfPlan,
+  splitLayers,
+  stageBytes,
+  type Capacity,
+  type LayerRun,
+  type Place,
+  type StageNeeds,
+} from './serving-places.ts';
 import { ServingRequests, type Group } from './serving-requests.ts';
 
 /** A holder that says nothing for this long has lost its place; its link usually tells sooner. */
@@ -47,6 +57,11 @@ export class ServingCoordinator extends Coordinator {
   readonly record: JobRecord;
   private readonly places: readonly Place[];
   private readonly order: readonly Place[];
+  private readonly needs: StageNeeds;
+  /** Of each pipeline the layers of its stages, once there were volunteers for all of them. */
+  private readonly splits = new Map<number, readonly LayerRun[]>();
+  /** Volunteers that wait until there are enough for a pipeline, in the order in which they came. */
+  private readonly gathered = new Set<Member>();
   private readonly holders = new Map<Place, Holder>();
   /** Of each stage of each pipeline the place that computes it now. */
   private readonly active = new Map<string, Place>();
@@ -57,6 +72,7 @@ export class ServingCoordinator extends Coordinator {
     this.record = record;
     this.places = placesOfPlan(manifest.serve);
     this.order = orderOfPlaces(this.places);
+    this.needs = needsOf(manifest.serve);
     this.requests = new ServingRequests(manifest.serve, {
       send: (to, message) => this.context.effect({ type: 'send', to, message }),
       close: (group, streams) => this.closeStreams(group, streams),
@@ -71,8 +87,18 @@ export class ServingCoordinator extends Coordinator {
   override state(): JobState {
     const ready = [...this.holders.values()].filter(({ readyBytes }) => readyBytes !== undefined).length;
     const up = this.pipelines().filter((pipeline) => this.isUp(pipeline)).length;
-    const serving = { up, waiting: this.requests.waiting, running: this.requests.running };
+    const serving = { up, waiting: this.requests.waiting, running: this.requests.running, ...this.lacking() };
     return { ...super.state(), accepted: ready, serving };
+  }
+
+  /** How much is missing, for who waits. */
+  private lacking(): Pick<NonNullable<JobState['serving']>, 'missing' | 'bytes'> {
+    const { stages } = this.serveManifest.serve;
+    const largest = stageBytes(this.needs, 0, stages, Math.ceil(this.needs.layers / stages));
+    const missing = this.pipelines().some((pipeline) => this.isUp(pipeline))
+      ? 0
+      : stages - this.activeOf(0).length - this.gathered.size;
+    return { missing: Math.max(0, missing), bytes: Math.round(largest) };
   }
 
   rebuild(restarted: boolean): void {
@@ -85,15 +111,65 @@ export class ServingCoordinator extends Coordinator {
   deal(member: Member, now: number): number {
     if (!this.hasWork || member.slots === 0 || !this.canServe(member)) return 0;
     if (member.seatOf !== undefined) return 0;
-    const place = this.order.find((one) => !this.holders.has(one));
-    if (place === undefined) return 0;
-    const { unit, stage } = place;
-    this.lend(member, [unit], now, () => ({ stage }));
-    const lease = [...member.leases].find((one) => one.coordinator === this && one.unit === unit);
-    if (lease === undefined) return 0;
+    const vacant = this.order.find((one) => !this.holders.has(one) && this.fits(member, one));
+    if (vacant !== undefined) {
+      this.seat(member, vacant, now);
+      return 1;
+    }
+    const pipeline = this.pipelines().find((one) => !this.splits.has(one));
+    if (pipeline === undefined) return 0;
+    this.gathered.add(member);
+    this.begin(pipeline, now);
+    return this.gathered.has(member) ? 0 : 1;
+  }
+
+  private seat(member: Member, place: Place, now: number): void {
+    const stage = this.stageOf(place);
+    if (stage === undefined) return;
+    this.lend(member, [place.unit], now, () => ({ stage }));
+    const lease = [...member.leases].find((one) => one.coordinator === this && one.unit === place.unit);
+    if (lease === undefined) return;
+    this.gathered.delete(member);
     this.holders.set(place, { member, lease, readyBytes: undefined, tokens: 0 });
     member.seatOf = this;
-    return 1;
+  }
+
+  /** Cuts the model for those who wait, if they are enough and their memory holds it. */
+  private begin(pipeline: number, now: number): void {
+    const { stages } = this.serveManifest.serve;
+    const waiting = [...this.gathered].filter((member) => {
+      const isFree = member.slots > 0 && member.seatOf === undefined && this.context.member(member.peer) === member;
+      if (!isFree) this.gathered.delete(member);
+      return isFree;
+    });
+    const roomiest = waiting.toSorted((a, b) => (capacityOf(b).bytes ?? Infinity) - (capacityOf(a).bytes ?? Infinity));
+    for (const some of [waiting, roomiest]) {
+      const chosen = some.slice(0, stages);
+      const split = chosen.length < stages ? undefined : splitLayers(this.needs, chosen.map(capacityOf));
+      if (split === undefined) continue;
+      this.splits.set(pipeline, split);
+      const places = this.order.filter((place) => place.pipeline === pipeline && place.spare === 0);
+      for (const [stage, place] of places.entries()) {
+        const member = chosen[stage];
+        if (member !== undefined) this.seat(member, place, now);
+      }
+      return;
+    }
+  }
+
+  private fits(member: Member, { pipeline, stage }: Place): boolean {
+    const run = this.splits.get(pipeline)?.[stage];
+    if (run === undefined) return false;
+    return (
+      stageBytes(this.needs, stage, this.serveManifest.serve.stages, run.layers) <=
+      (capacityOf(member).bytes ?? Infinity)
+    );
+  }
+
+  private stageOf({ pipeline, stage }: Place): StageLease | undefined {
+    const { stages } = this.serveManifest.serve;
+    const run = this.splits.get(pipeline)?.[stage];
+    return run && { pipeline, stage, stages, ...run };
   }
 
   /** The place's weights lie on its volunteer's device. */
@@ -121,6 +197,7 @@ export class ServingCoordinator extends Coordinator {
 
   memberGone(member: Member, now: number): void {
     this.forgetSpeed(member);
+    this.gathered.delete(member);
     for (const lease of [...member.leases]) if (lease.coordinator === this) this.end(lease, 'lost', now);
     this.requests.lost(member.peer);
   }
@@ -149,6 +226,9 @@ export class ServingCoordinator extends Coordinator {
     this.holders.delete(place);
     if (holder.member.seatOf === this) holder.member.seatOf = undefined;
     this.payFor(place, holder);
+    // A pipeline that nobody holds any part of is cut anew, for those who come then.
+    const isHeld = this.places.some((one) => one.pipeline === place.pipeline && this.holders.has(one));
+    if (!isHeld) this.splits.delete(place.pipeline);
     if (this.active.get(stageKey(place)) !== place) return;
     this.active.delete(stageKey(place));
     const spare = this.places.find((one) => {
@@ -159,9 +239,10 @@ export class ServingCoordinator extends Coordinator {
   }
 
   /** A place's volunteer earns by the tokens that went through its layers. */
-  private payFor({ unit, stage }: Place, { member, lease, tokens }: Holder): void {
+  private payFor(place: Place, { member, lease, tokens }: Holder): void {
     const { price, serve } = this.serveManifest;
-    const share = stage.layers / serve.model.layers;
+    const { unit } = place;
+    const share = (this.stageOf(place)?.layers ?? 0) / serve.model.layers;
     const credit = (price * tokens * share) / tokensPerPrice;
     if (credit > 0) this.context.credit(member.account, this.job, unit, lease.attempt, credit);
   }
@@ -174,12 +255,12 @@ export class ServingCoordinator extends Coordinator {
     this.wire(place);
     this.wireNeighbours(place);
     // Before its pipeline was up nothing ran on it; now this stage takes over all that runs.
-    for (const group of this.requests.groupsOf(place.stage.pipeline)) this.openAt(place, group);
-    this.dealRequests(place.stage.pipeline);
+    for (const group of this.requests.groupsOf(place.pipeline)) this.openAt(place, group);
+    this.dealRequests(place.pipeline);
   }
 
-  private wireNeighbours({ stage }: Place): void {
-    const { pipeline, stage: index, stages } = stage;
+  private wireNeighbours({ pipeline, stage: index }: Place): void {
+    const { stages } = this.serveManifest.serve;
     const near = new Set([(index + stages - 1) % stages, (index + 1) % stages]);
     near.delete(index);
     for (const neighbour of near) {
@@ -189,7 +270,8 @@ export class ServingCoordinator extends Coordinator {
   }
 
   private wire(place: Place): void {
-    const { pipeline, stage: index, stages } = place.stage;
+    const { pipeline, stage: index } = place;
+    const { stages } = this.serveManifest.serve;
     const peerAt = (of: number) => {
       const near = this.active.get(`${pipeline}/${(of + stages) % stages}`);
       return near === undefined || near === place ? undefined : this.holders.get(near)?.member.peer;
@@ -242,8 +324,8 @@ export class ServingCoordinator extends Coordinator {
   /** Tokens count where they come from: the place that is the first stage now. */
   takeTokens(member: Member, message: MessageOf<'stage-tokens'>): void {
     const place = this.placeOf(member, message);
-    if (place === undefined || place.stage.stage !== 0 || this.active.get(stageKey(place)) !== place) return;
-    const { pipeline } = place.stage;
+    if (place === undefined || place.stage !== 0 || this.active.get(stageKey(place)) !== place) return;
+    const { pipeline } = place;
     for (const one of this.activeOf(pipeline)) {
       const holder = this.holders.get(one);
       if (holder !== undefined) holder.tokens += message.tokens.length;
@@ -255,7 +337,7 @@ export class ServingCoordinator extends Coordinator {
   /** Whether both hold places of one pipeline, so that the hub may carry what they say to each other. */
   mayRelay(from: Member, to: Member): boolean {
     const pipelinesOf = (member: Member): number[] =>
-      this.places.filter((place) => this.holders.get(place)?.member === member).map(({ stage }) => stage.pipeline);
+      this.places.filter((place) => this.holders.get(place)?.member === member).map(({ pipeline }) => pipeline);
     const others = pipelinesOf(to);
     return pipelinesOf(from).some((pipeline) => others.includes(pipeline));
   }
@@ -269,14 +351,12 @@ export class ServingCoordinator extends Coordinator {
 
   private computedBy(pipeline: number): ComputedBy[] {
     return this.activeOf(pipeline).flatMap((place) => {
-      const { stage } = place;
       const holder = this.holders.get(place);
-      if (holder === undefined) return [];
+      const run = this.stageOf(place);
+      if (holder === undefined || run === undefined) return [];
       const { account, peer, device } = holder.member;
-      const { firstLayer, layers } = stage;
-      return [
-        { pipeline, stage: stage.stage, firstLayer, layers, account, peer, deviceClass: device?.deviceClass ?? '' },
-      ];
+      const { firstLayer, layers, stage } = run;
+      return [{ pipeline, stage, firstLayer, layers, account, peer, deviceClass: device?.deviceClass ?? '' }];
     });
   }
 
@@ -359,4 +439,9 @@ function inHeaders<Sample extends { readonly tokens: readonly number[] }>(
   return messages;
 }
 
-const stageKey = ({ stage }: Place): string => `${stage.pipeline}/${stage.stage}`;
+const stageKey = ({ pipeline, stage }: Place): string => `${pipeline}/${stage}`;
+
+const capacityOf = ({ device }: Member): Capacity => ({
+  bytes: device?.memoryBytesMax,
+  bytesPerSecond: device?.copyBytesPerSecond,
+});

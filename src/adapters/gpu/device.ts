@@ -110,6 +110,7 @@ export async function openDevice(gpu: GPU | undefined, options: OpenOptions = {}
       features: [...gpuDevice.features].toSorted(),
       bindingBytesMax: executor.limits.bindingBytesMax,
       bufferBytesMax: executor.limits.bufferBytesMax,
+      memoryBytesMax: executor.limits.memoryBytesMax,
       ...(loopIterationsMax === undefined ? {} : { loopIterationsMax }),
     },
     setDuty: executor.setDuty,

@@ -3,6 +3,7 @@
  * in its description. Compute workers and native volunteers open theirs here.
  */
 
+import { glimpseCopyBytes } from '../../kernels/ceilings.ts';
 import { families as allFamilies } from '../../kernels/families.ts';
 import { inspectDevice, type Inspection, type InspectionProgress } from '../../kernels/inspection.ts';
 import { numericClassOf } from '../../kernels/numeric-class.ts';
@@ -39,10 +40,15 @@ export async function openTunedDevice(gpu: GPU | undefined, options: TunedOption
     report(`numeric class: not found: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   });
+  const copyBytesPerSecond = await glimpseCopyBytes(timed).catch(() => undefined);
   return {
     ...opened,
     device: { ...opened.device, choices: tuner },
-    description: { ...opened.description, ...(numericClass === undefined ? {} : { numericClass }) },
+    description: {
+      ...opened.description,
+      ...(numericClass === undefined ? {} : { numericClass }),
+      ...(copyBytesPerSecond === undefined ? {} : { copyBytesPerSecond }),
+    },
     tuner,
     tuneNext: tuner.tuneNext,
     inspect: (progress) => inspectDevice(timed, { adapter: opened.adapter, families, tuner, progress }),
