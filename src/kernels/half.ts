@@ -10,15 +10,24 @@ const word = new DataView(new ArrayBuffer(4));
 /** The 16 bits of the half nearest to an f32. */
 export function halfBits(value: number): number {
   word.setFloat32(0, value);
-  const bits = word.getUint32(0);
+  return halfOfBits(word.getUint32(0));
+}
+
+/** The same of an f32's own 32 bits. */
+function halfOfBits(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
   if (magnitude >= 0x477ff000) return sign | 0x7c00;
   // Below 2^-14 halves are multiples of 2^-24, and nothing below half of that is left.
-  if (magnitude < 0x38800000) return sign | roundToEven(Math.abs(Math.fround(value)) * 2 ** 24);
-  return sign | roundToEven((magnitude - 0x38000000) / 2 ** 13);
+  if (magnitude < 0x38800000) return sign | roundToEven(smallValue(magnitude) * 2 ** 24);
+  const rest = magnitude - 0x38000000;
+  return sign | ((rest + 0xfff + ((rest >>> 13) & 1)) >>> 13);
 }
+
+/** Of the bits of an f32 below 2^-14 that is not negative. */
+const smallValue = (magnitude: number): number =>
+  magnitude < 0x800000 ? magnitude * 2 ** -149 : ((magnitude & 0x7fffff) | 0x800000) * 2 ** ((magnitude >>> 23) - 150);
 
 function roundToEven(value: number): number {
   const below = Math.floor(value);
@@ -36,11 +45,14 @@ export function halfValue(bits: number): number {
 }
 
 /** Two halves a word; an odd count ends with a zero. */
-export const packHalves = (values: ArrayLike<number>): Uint32Array =>
-  Uint32Array.from(
-    { length: Math.ceil(values.length / 2) },
-    (_, index) => (halfBits(at(values, 2 * index)) | (halfBits(values[2 * index + 1] ?? 0) << 16)) >>> 0,
-  );
+export function packHalves(values: ArrayLike<number>): Uint32Array<ArrayBuffer> {
+  const floats = values instanceof Float32Array ? values : Float32Array.from(values);
+  const bits = new Uint32Array(floats.buffer, floats.byteOffset, floats.length);
+  const words = new Uint32Array(Math.ceil(values.length / 2));
+  const halves = new Uint16Array(words.buffer);
+  for (let index = 0; index < bits.length; index++) halves[index] = halfOfBits(bits[index] ?? 0);
+  return words;
+}
 
 /** The first `count` values of packed halves. */
 export const unpackHalves = (words: Uint32Array, count: number): Float32Array =>

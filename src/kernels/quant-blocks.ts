@@ -40,70 +40,94 @@ export const ggmlBlockBytes = { q4_0: 18, q8_0: 34 } as const satisfies Record<Q
 export const packQ4_0 = (bytes: Uint8Array): QuantWeights => pack('q4_0', bytes);
 export const packQ8_0 = (bytes: Uint8Array): QuantWeights => pack('q8_0', bytes);
 
+/** Plain loops over halves of words, as it runs over every weight of a model. */
 function pack(format: QuantFormat, bytes: Uint8Array): QuantWeights {
   const blockBytes = ggmlBlockBytes[format];
   const blocks = bytes.length / blockBytes;
   if (!Number.isInteger(blocks)) {
     throw new RangeError(`${format}: ${bytes.length} bytes are no whole number of blocks of ${blockBytes}`);
   }
-  const flip = format === 'q4_0' ? 0x88 : 0;
-  const quants = new Uint8Array(blocks * quantWords[format] * 4);
+  const even = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  const halves = new Uint16Array(even.buffer, even.byteOffset, bytes.length / 2);
+  const own = blockBytes / 2 - 1;
+  const flip = format === 'q4_0' ? 0x8888 : 0;
+  const quants = new Uint32Array(blocks * quantWords[format]);
+  const words = new Uint16Array(quants.buffer);
   const scales = new Uint32Array(Math.ceil(blocks / 2));
-  for (let block = 0; block < blocks; block++) {
-    const start = block * blockBytes;
-    const half = at(bytes, start) | (at(bytes, start + 1) << 8);
+  const scaleHalves = new Uint16Array(scales.buffer);
+  for (let block = 0, from = 0, to = 0; block < blocks; block++) {
+    const half = halves[from++] ?? 0;
     if ((half & 0x7c00) === 0x7c00) {
       throw new RangeError(`${format}: the scale of block ${block} is ${halfValue(half)}; the file is damaged`);
     }
-    setScale(scales, block, half);
-    const size = blockBytes - 2;
-    for (let byte = 0; byte < size; byte++) quants[block * size + byte] = at(bytes, start + 2 + byte) ^ flip;
+    scaleHalves[block] = half;
+    for (const end = to + own; to < end; to++) words[to] = (halves[from++] ?? 0) ^ flip;
   }
-  return { format, quants: wordsOf(quants), scales };
+  return { format, quants, scales };
 }
 
 /** As ggml's `quantize_row_q4_0_ref`: the weight of largest magnitude becomes -8. Throws one line on a weight that is not finite. */
 export function quantiseQ4_0(weights: Float32Array): QuantWeights {
-  return quantise('q4_0', weights, (block) => {
-    const largest = block.reduce((best, x) => (Math.abs(x) > Math.abs(best) ? x : best), 0);
-    const scale = largest / -8;
+  const made = emptyFor('q4_0', weights);
+  const { scales, bytes } = made;
+  for (let block = 0, first = 0, to = 0; first < weights.length; block++, first += quantBlock) {
+    const scale = (weights[placeOfLargest('q4_0', weights, first)] ?? 0) / -8;
     const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-    const nibble = (x: number): number => Math.min(15, Math.trunc(Math.fround(Math.fround(x * inverse) + 8.5))) ^ 8;
-    const bytes = Array.from({ length: 16 }, (_, j) => nibble(at(block, j)) | (nibble(at(block, j + 16)) << 4));
-    return { scale, bytes };
-  });
+    scales[block] = halfBits(scale);
+    for (let j = first; j < first + 16; j++) {
+      bytes[to++] = nibbleOf(weights[j] ?? 0, inverse) | (nibbleOf(weights[j + 16] ?? 0, inverse) << 4);
+    }
+  }
+  return made.weights;
 }
+
+const nibbleOf = (x: number, inverse: number): number =>
+  Math.min(15, Math.trunc(Math.fround(Math.fround(x * inverse) + 8.5))) ^ 8;
 
 /** As ggml's `quantize_row_q8_0_ref`: the weight of largest magnitude becomes 127 or -127. Throws one line on a weight that is not finite. */
 export function quantiseQ8_0(weights: Float32Array): QuantWeights {
-  return quantise('q8_0', weights, (block) => {
-    const largest = block.reduce((best, x) => Math.max(best, Math.abs(x)), 0);
-    const scale = Math.fround(largest / 127);
+  const made = emptyFor('q8_0', weights);
+  const { scales, bytes } = made;
+  for (let block = 0, first = 0; first < weights.length; block++, first += quantBlock) {
+    const scale = Math.fround(Math.abs(weights[placeOfLargest('q8_0', weights, first)] ?? 0) / 127);
     const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-    return { scale, bytes: Array.from(block, (x) => roundAway(Math.fround(x * inverse)) & 0xff) };
-  });
+    scales[block] = halfBits(scale);
+    for (let j = first; j < first + quantBlock; j++) bytes[j] = roundAway(Math.fround((weights[j] ?? 0) * inverse));
+  }
+  return made.weights;
 }
 
 /** C's `roundf`: halves away from zero. */
-const roundAway = (x: number): number => Math.sign(x) * Math.floor(Math.abs(x) + 0.5);
+const roundAway = (x: number): number => (x < 0 ? -Math.floor(0.5 - x) : Math.floor(x + 0.5));
 
-function quantise(
-  format: QuantFormat,
-  weights: Float32Array,
-  ofBlock: (block: Float32Array) => { scale: number; bytes: readonly number[] },
-): QuantWeights {
+/** Packed weights to be filled, and their scales one by one and quants byte by byte. */
+function emptyFor(format: QuantFormat, weights: Float32Array) {
   assert(weights.length % quantBlock === 0, `${format}: ${weights.length} weights are no whole number of blocks of 32`);
-  const wrong = weights.findIndex((x) => !Number.isFinite(x));
-  if (wrong >= 0) throw new RangeError(`${format}: weight ${wrong} is ${weights[wrong]}; only finite weights quantise`);
   const blocks = weights.length / quantBlock;
-  const quants = new Uint8Array(blocks * quantWords[format] * 4);
+  const quants = new Uint32Array(blocks * quantWords[format]);
   const scales = new Uint32Array(Math.ceil(blocks / 2));
-  for (let block = 0; block < blocks; block++) {
-    const { scale, bytes } = ofBlock(weights.subarray(block * quantBlock, (block + 1) * quantBlock));
-    quants.set(bytes, block * bytes.length);
-    setScale(scales, block, halfBits(scale));
+  return {
+    weights: { format, quants, scales },
+    scales: new Uint16Array(scales.buffer),
+    bytes: new Uint8Array(quants.buffer),
+  };
+}
+
+/** The first weight of a block that none exceeds in magnitude. */
+function placeOfLargest(format: QuantFormat, weights: Float32Array, first: number): number {
+  let place = first;
+  let largest = 0;
+  for (let index = first; index < first + quantBlock; index++) {
+    const magnitude = Math.abs(weights[index] ?? 0);
+    if (!(magnitude <= Number.MAX_VALUE)) {
+      throw new RangeError(`${format}: weight ${index} is ${weights[index]}; only finite weights quantise`);
+    }
+    if (magnitude > largest) {
+      largest = magnitude;
+      place = index;
+    }
   }
-  return { format, quants: wordsOf(quants), scales };
+  return place;
 }
 
 /** The weights that the packed ones stand for, exactly. */
@@ -123,10 +147,3 @@ export function dequantise({ format, quants, scales }: QuantWeights): Float64Arr
 
 export const scaleOf = (scales: Uint32Array, block: number): number =>
   halfValue((at(scales, block >>> 1) >>> (16 * (block & 1))) & 0xffff);
-
-function setScale(scales: Uint32Array, block: number, half: number): void {
-  scales[block >>> 1] = (at(scales, block >>> 1) | (half << (16 * (block & 1)))) >>> 0;
-}
-
-/** Little-endian words, as GPUs read them. */
-const wordsOf = (bytes: Uint8Array<ArrayBuffer>): Uint32Array<ArrayBuffer> => new Uint32Array(bytes.buffer);

@@ -9,34 +9,15 @@ import { defineKernel, dispatchOf, elementGrid, type Tensor } from './kernel.ts'
 import { normals, toF64, type KernelCase, type Tolerance } from './test-case.ts';
 import type { Random } from '../core/prng.ts';
 import { at } from './truth.ts';
+import { ropeTable } from './rope-table.ts';
+
+export { ropeTable } from './rope-table.ts';
 
 const kernel = defineKernel({
   shader: 'rope',
   tensors: ['table', '>values'],
   numbers: ['rows', 'tokens', 'heads', 'head_size', 'row_stride', 'position_start', 'inverse'],
 });
-
-/** Cosine and sine of position * base^(-2i / headSize): shape [positions, headSize / 2, 2]. Upload it once. */
-export const ropeTable = (positions: number, headSize: number, base = 10000): Float32Array<ArrayBuffer> =>
-  rotaryTable(positions, ropeFrequencies(headSize, base));
-
-/** base^(-2i / headSize) of each pair. */
-export const ropeFrequencies = (headSize: number, base: number): Float64Array =>
-  Float64Array.from({ length: headSize / 2 }, (_, pair) => base ** (-pair / (headSize / 2)));
-
-/** `ropeTable` of any frequencies; cosines and sines are multiplied by `amplitude`, and so are turned values. */
-export function rotaryTable(positions: number, frequencies: Float64Array, amplitude = 1): Float32Array<ArrayBuffer> {
-  const half = frequencies.length;
-  const table = new Float32Array(positions * 2 * half);
-  for (let position = 0; position < positions; position++) {
-    for (let pair = 0; pair < half; pair++) {
-      const angle = position * at(frequencies, pair);
-      table[2 * (position * half + pair)] = amplitude * Math.cos(angle);
-      table[2 * (position * half + pair) + 1] = amplitude * Math.sin(angle);
-    }
-  }
-  return table;
-}
 
 /**
  * values [rows, heads, headSize] in place, rows = sequences * tokens; row r stands at position

@@ -5,7 +5,7 @@
  */
 
 import { assert } from '../core/assert.ts';
-import { ropeFrequencies, rotaryTable } from '../kernels/rope.ts';
+import { ropeFrequencies, rotaryTable } from '../kernels/rope-table.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
 import type { RopeScaling } from '../protocol/model-config.ts';
 import { headWidth } from './llama-parameters.ts';

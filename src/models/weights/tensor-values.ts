@@ -28,21 +28,22 @@ const each =
     for (let index = 0; index < values.length; index++) values[index] = read(view, index * bytes);
   };
 
-const word = new DataView(new ArrayBuffer(4));
 /** A bf16 is the upper half of an f32. */
-function brainValue(bits: number): number {
-  word.setUint32(0, bits << 16);
-  return word.getFloat32(0);
-}
+const decodeBrain: Decode = (view, values) => {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let index = 0; index < words.length; index++) words[index] = view.getUint16(2 * index, true) << 16;
+};
 
 const decoders: Record<TensorType, Decode> = {
   f64: each(8, (view, place) => view.getFloat64(place, true)),
-  f32: each(4, (view, place) => view.getFloat32(place, true)),
+  f32: (view, values) => {
+    for (let index = 0; index < values.length; index++) values[index] = view.getFloat32(4 * index, true);
+  },
   f16: (view, values) => {
     const table = halfTable();
     for (let index = 0; index < values.length; index++) values[index] = table[view.getUint16(2 * index, true)] ?? NaN;
   },
-  bf16: each(2, (view, place) => brainValue(view.getUint16(place, true))),
+  bf16: decodeBrain,
   i64: each(8, (view, place) => Number(view.getBigInt64(place, true))),
   i32: each(4, (view, place) => view.getInt32(place, true)),
   i16: each(2, (view, place) => view.getInt16(place, true)),
