@@ -1,7 +1,6 @@
 /**
  * Pipelines of stage machines on a network that delays and reorders between pairs, with stages that die in the middle. In
- * place of a network of weights stands a function whose every row depends on all rows before it in the same stream and its
- * prompt, so that a row that is lost, repeated or computed from another cache changes every token after it.
+ * place of a network of weights stands a toy (`toy-network.fixture.ts`) that no lost or repeated row goes past unseen.
  */
 
 import { describe, expect, test } from 'vitest';
@@ -9,15 +8,14 @@ import { createRandom, type Random } from '../core/prng.ts';
 import type { ChosenToken, ServeSampling } from '../protocol/serving-messages.ts';
 import {
   createPipelineStage,
-  type BatchResult,
   type PipelineStage,
   type StageBatch,
   type StageInput,
   type StageOutput,
 } from './pipeline-stage.ts';
+import { createToyDevice, toyAnswer, toyWidth, type ToyDevice } from './toy-network.fixture.ts';
 
-const width = 2;
-const modulus = 9973;
+const width = toyWidth;
 const sampling: ServeSampling = {
   maxTokens: 12,
   temperature: 1,
@@ -27,65 +25,6 @@ const sampling: ServeSampling = {
   stopTokens: [],
   topLogprobs: 0,
 };
-
-/** What a stage makes of a row, given the sum of all rows before it. */
-const rowOf = (stage: number, position: number, input: number, before: number): number =>
-  (input * 31 + before * 7 + stage * 101 + position * 13 + 1) % modulus;
-const tokenOf = (value: number, sample: number, position: number): number => (value + sample * 17 + position * 5) % 40;
-
-/** A device that checks what it is told: rows come in order, nothing is opened twice, prefixes are complete. */
-function createDevice(stage: number, isFirst: boolean, isLast: boolean) {
-  const caches = new Map<number, { sum: number; next: number; max: number }>();
-  const run = (batch: StageBatch): BatchResult => {
-    for (const stream of batch.closes) expect(caches.delete(stream)).toBe(true);
-    for (const { stream, tokensMax, prefix } of batch.opens) {
-      expect(caches.has(stream)).toBe(false);
-      const from = prefix === undefined ? { sum: 0, next: 0 } : caches.get(prefix.of);
-      expect(from?.next).toBe(prefix?.tokens ?? 0);
-      expect(from).toBeDefined();
-      caches.set(stream, { sum: from?.sum ?? 0, next: from?.next ?? 0, max: tokensMax });
-    }
-    const values = new Float32Array(batch.rows.length * width);
-    for (const [index, [stream, position]] of batch.rows.entries()) {
-      const cache = caches.get(stream);
-      if (cache === undefined) throw new Error(`stream ${stream} is not open`);
-      expect(position).toBe(cache.next);
-      expect(position).toBeLessThan(cache.max);
-      const input = isFirst ? batch.tokens?.[index] : batch.values?.[index * width];
-      const value = rowOf(stage, position, input ?? Number.NaN, cache.sum);
-      cache.sum = (cache.sum + value) % modulus;
-      cache.next++;
-      values[index * width] = value;
-    }
-    if (!isLast) return { values };
-    return {
-      chosen: batch.draws.map(({ row, sample, position }) => ({
-        token: tokenOf(values[row * width] ?? Number.NaN, sample, position),
-        logprob: -1,
-        top: [],
-      })),
-    };
-  };
-  return { run, open: () => caches.size };
-}
-
-/** All tokens of one sample, without a pipeline. */
-function oracle(stages: number, prompt: readonly number[], sample: number, of: ServeSampling): number[] {
-  const sums = Array.from({ length: stages }, () => 0);
-  const tokens: number[] = [];
-  for (let position = 0; tokens.length < of.maxTokens; position++) {
-    let value = prompt[position] ?? tokens[position - prompt.length] ?? Number.NaN;
-    for (let stage = 0; stage < stages; stage++) {
-      value = rowOf(stage, position, value, sums[stage] ?? 0);
-      sums[stage] = ((sums[stage] ?? 0) + value) % modulus;
-    }
-    if (position < prompt.length - 1) continue;
-    const token = tokenOf(value, sample, position + 1);
-    tokens.push(token);
-    if (of.stopTokens.includes(token)) break;
-  }
-  return tokens;
-}
 
 interface Asked {
   readonly prompt: number;
@@ -103,7 +42,7 @@ class Ring {
   private readonly rowsMax: number;
   private readonly asked: Asked[] = [];
   private readonly closed = new Set<number>();
-  private nodes: { machine: PipelineStage; device: ReturnType<typeof createDevice>; life: number }[] = [];
+  private nodes: { machine: PipelineStage; device: ToyDevice; life: number }[] = [];
   /** Messages on their way, in order for each pair and life; `life` fences what was meant for a dead stage. */
   private mail: { to: number; life: number; input: StageInput }[] = [];
   private lives = 0;
@@ -155,7 +94,7 @@ class Ring {
   private newNode(stage: number, stages: number) {
     const ends = { isFirst: stage === 0, isLast: stage === stages - 1 };
     const machine = createPipelineStage({ ...ends, width, rowsMax: this.rowsMax });
-    return { machine, device: createDevice(stage, ends.isFirst, ends.isLast), life: this.lives++ };
+    return { machine, device: createToyDevice({ stage, stages }), life: this.lives++ };
   }
 
   private wire(stage: number): void {
@@ -239,7 +178,7 @@ function requestsOf(random: Random, count: number, samples: number): Asked[] {
 function expectAnswers(ring: Ring, stages: number, requests: readonly Asked[]): void {
   for (const { promptTokens, samples, sampling: how } of requests) {
     for (const { stream, sample } of samples) {
-      expect(ring.got.get(stream)).toEqual(oracle(stages, promptTokens, sample, how));
+      expect(ring.got.get(stream)).toEqual(toyAnswer(stages, promptTokens, sample, how));
     }
   }
 }
