@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- --suite wire,kernels,duty --peers --rounds 9 --json`: runs the chosen suites and prints a table, or one
+ * `npm run bench -- --suite wire,kernels,duty,network,hub --peers --rounds 9 --json`: runs the chosen suites and prints a table, or one
  * JSON object. How they are timed is in `measure.ts`; `docs/benchmarks.md` tells what each suite and option is for.
  */
 
@@ -10,15 +10,18 @@ import { raceInBrowser } from './browser-run.ts';
 import { dutyLines, measureDuty } from './duty.ts';
 import { kernelReport, writeKernels } from './kernel-report.ts';
 import { problems } from './kernels/problem.ts';
+import { measureHub } from './hub.ts';
 import { measure, type MeasuredCase } from './measure.ts';
 import { root } from '../src/node/prepare.mjs';
+import { measureNetwork } from './network.ts';
 import { benchNative, nativeProblems } from './native.ts';
 import { packNative } from './native-pack.ts';
 import { nativeDocument, writeNative } from './native-report.ts';
 import { reportOf, sentenceOf } from './report.ts';
+import { writeSwarm } from './swarm-report.ts';
 import { wireCases } from './wire.ts';
 
-const suites = ['wire', 'kernels', 'duty'] as const;
+const suites = ['wire', 'kernels', 'duty', 'network', 'hub'] as const;
 type Suite = (typeof suites)[number];
 const browsers = ['chromium', 'firefox'] as const;
 
@@ -111,12 +114,17 @@ async function main(): Promise<number> {
   const kernels = settings.suites.includes('kernels')
     ? await raceInBrowser({ ...settings, problems: settings.cases ?? Object.keys(problems), say })
     : undefined;
-  const cases = [...wire, ...(kernels?.cases ?? [])];
+  const network = settings.suites.includes('network') ? await measureNetwork(settings.rounds, say) : [];
+  const hub = settings.suites.includes('hub') ? await measureHub(settings.rounds, say) : [];
+  const cases = [...wire, ...(kernels?.cases ?? []), ...network, ...hub];
   const duty = settings.suites.includes('duty') ? await measureDuty(say) : undefined;
   // A choice of cases, or ours alone, is no comparison to keep.
   if (kernels !== undefined && settings.peers && settings.cases === undefined) {
     const folder = join(root, 'bench', 'results', 'kernels');
     for (const path of writeKernels(machine, settings.rounds, kernels, folder)) say(`wrote ${relative(root, path)}`);
+  }
+  if (network.length > 0 && hub.length > 0) {
+    for (const path of writeSwarm(machine, settings.rounds, network, hub)) say(`wrote ${relative(root, path)}`);
   }
   if (settings.json) {
     const where = kernels === undefined ? {} : kernelReport(machine, kernels);
