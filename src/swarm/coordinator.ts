@@ -22,6 +22,7 @@ import {
   type Unit,
   type UnitTable,
 } from './attempts.ts';
+import type { Earning } from './credit.ts';
 import { queueEnd, type Member } from './pool.ts';
 import { isDeviceAtFault } from '../protocol/failures.ts';
 import { bindingBytesOf, fitsDevice, leaseMs, SpeedTable, speedClass, updateMean } from './scheduler.ts';
@@ -67,7 +68,7 @@ export interface JobContext {
   /** Watches the lease's deadline. */
   watchDeadline(lease: OpenLease): void;
   judge(agreed: readonly AccountId[], disagreed: readonly AccountId[]): void;
-  credit(account: AccountId, job: JobId, unit: number, attempt: number, credit: number): void;
+  credit(earning: Earning): void;
   /** Results and parameters that are needed; what nobody holds any more is forgotten. */
   hold(digest: Digest): void;
   release(job: JobId, digest: Digest): void;

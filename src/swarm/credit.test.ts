@@ -42,4 +42,17 @@ describe('the ledger', () => {
       error: { text: expect.stringContaining('twice') as string },
     });
   });
+
+  it('pays for a place in a served model each time that it was held, and for one holding once', () => {
+    const held = (attempt: number) => ({ account: account('a'), job, unit: 0, attempt, credit: 1, tokens: 5 });
+    const first = chainEntry(undefined, held(1));
+    const again = chainEntry(first, held(2));
+    expect(verifyLedger([first, again])).toEqual({ ok: true, value: 2 });
+    expect(verifyLedger([first, chainEntry(first, held(1))])).toMatchObject({
+      ok: false,
+      error: { text: expect.stringContaining('twice') as string },
+    });
+    // The tokens are part of what is chained.
+    expect(verifyLedger([{ ...first, tokens: 6 }, again])).toMatchObject({ ok: false });
+  });
 });

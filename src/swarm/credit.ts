@@ -15,13 +15,15 @@ export interface LedgerEntry {
   readonly unit: number;
   readonly attempt: number;
   readonly credit: number;
+  /** Of a place in a served model: the tokens that it computed its layers for. Places are held again, units are not. */
+  readonly tokens?: number;
   /** The hash of the entry before, or null for the first. */
   readonly previous: Digest | null;
   /** SHA-256 of the JSON text of this entry's fields above, in this order. */
   readonly hash: Digest;
 }
 
-export type Earning = Pick<LedgerEntry, 'account' | 'job' | 'unit' | 'attempt' | 'credit'>;
+export type Earning = Pick<LedgerEntry, 'account' | 'job' | 'unit' | 'attempt' | 'credit' | 'tokens'>;
 
 /** The next entry of a ledger that ends with `last`. */
 export function chainEntry(last: LedgerEntry | undefined, earning: Earning): LedgerEntry {
@@ -32,14 +34,18 @@ export function chainEntry(last: LedgerEntry | undefined, earning: Earning): Led
     unit: earning.unit,
     attempt: earning.attempt,
     credit: earning.credit,
+    ...(earning.tokens === undefined ? {} : { tokens: earning.tokens }),
     previous: last?.hash ?? null,
   };
   return { ...body, hash: sha256Text(JSON.stringify(body)) };
 }
 
-/** The store refuses a second record with this key: an account is paid for a unit at most once. */
-export const creditKey = (earning: Pick<Earning, 'job' | 'unit' | 'account'>): string =>
-  `credit/${earning.job}/${earning.unit}/${earning.account}`;
+/**
+ * The store refuses a second record with this key: an account is paid for a unit at most once, for a place in a served model
+ * each time that it was held.
+ */
+export const creditKey = ({ job, unit, account, attempt, tokens }: Omit<Earning, 'credit'>): string =>
+  `credit/${job}/${unit}/${account}${tokens === undefined ? '' : `/${attempt}`}`;
 
 /** The number of entries, or the first entry that does not follow from the one before. */
 export function verifyLedger(entries: readonly LedgerEntry[]): Result<number> {

@@ -404,7 +404,7 @@ class Hub implements HubMachine {
       effect: (effect) => this.effects.push(effect),
       watchDeadline: (lease) => this.deadlines.push(lease.deadline, lease),
       judge: (agreed, disagreed) => this.standings.judge(agreed, disagreed),
-      credit: (account, job, unit, attempt, credit) => this.standings.credit({ account, job, unit, attempt, credit }),
+      credit: (earning) => this.standings.credit(earning),
       hold: (digest) => this.holdings.hold(digest),
       release: (job, digest) => {
         if (!this.holdings.release(digest)) return;

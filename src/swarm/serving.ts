@@ -244,7 +244,8 @@ export class ServingCoordinator extends Coordinator {
     const { unit } = place;
     const share = (this.stageOf(place)?.layers ?? 0) / serve.model.layers;
     const credit = (price * tokens * share) / tokensPerPrice;
-    if (credit > 0) this.context.credit(member.account, this.job, unit, lease.attempt, credit);
+    const { account } = member;
+    if (credit > 0) this.context.credit({ account, job: this.job, unit, attempt: lease.attempt, credit, tokens });
   }
 
   // Who is told what

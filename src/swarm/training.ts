@@ -164,7 +164,8 @@ export class TrainingCoordinator extends Coordinator {
       this.context.workAppeared();
     } else {
       this.note({ type: 'contributed', unit, attempt, report });
-      this.context.credit(result.account, this.job, unit, attempt, this.manifest.price);
+      const { job, manifest } = this;
+      this.context.credit({ account: result.account, job, unit, attempt, credit: manifest.price });
       this.settlePeer(result.peer, unit, attempt, true, this.manifest.price);
       const member = this.context.member(result.peer);
       if (member !== undefined) member.failuresInARow = 0;

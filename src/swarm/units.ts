@@ -400,7 +400,7 @@ export class UnitsCoordinator extends Coordinator {
     const { price } = this.manifest;
     for (const attempt of honest) {
       const { account, peer, digest } = attemptAt(this.table, index, attempt);
-      this.context.credit(account, this.job, index, attempt, price);
+      this.context.credit({ account, job: this.job, unit: index, attempt, credit: price });
       this.settlePeer(peer, index, attempt, true, price);
       if (digest !== undefined && attempt !== accepted) this.context.release(this.job, digest);
     }

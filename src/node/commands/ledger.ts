@@ -28,6 +28,7 @@ const entrySchema = v.strictObject({
   unit: safe,
   attempt: safe,
   credit: finite,
+  tokens: v.exactOptional(safe),
   previous: v.nullable(digest),
   hash: digest,
 });
