@@ -206,7 +206,14 @@ describe('an option', () => {
     [['generate', '--model', 'm.bin', '--temperature', '-1'], /--temperature .*number from 0 to 100/],
     [['generate', '--model', 'm.bin', '--samples', '1.5'], /--samples .*whole number/],
     [['generate', '--model', 'm.bin', '--local', '--hub', 'http://localhost'], /--local and --hub exclude each other/],
-    [['generate'], /required option '--model <path>'/],
+    [['generate'], '--model or --served: give one'],
+    [['generate', '--model', 'm.bin', '--served', 'm'], '--served excludes --model and --stages'],
+    [['generate', '--served', 'm'], '--served: name the hub with --hub URL'],
+    [['serve'], '--model: missing; name the model to serve'],
+    [['serve', '--model', 'm.bin', '--stages', '0'], 'expected a whole number from 1 to 64'],
+    [['serve', '--model', 'm.bin', '--activations', 'f8'], 'Allowed choices are f32, f16, int8'],
+    [['hub', '--api-key-file', 'none.txt'], '--api-key-file none.txt: cannot be read'],
+    [['api-keys', '--add', 'a', '--revoke', 'b'], '--add and --revoke exclude each other'],
     [['train', 'none.json'], /none\.json: no such file/],
   ])('%j is refused in one line', async (words, line) => {
     await expectRefused(words, line);

@@ -1,5 +1,5 @@
 /**
- * The hub in Node: the static site, signalling, sockets and `/healthz` on one HTTP server; the log in PGlite and chunks
+ * The hub in Node: the static site, signalling, sockets, OpenAI's API and `/healthz` on one HTTP server; the log in PGlite and chunks
  * as files under the data folder, which one process owns at a time. It is a peer of its own signalling server, reached
  * over the loopback, so that volunteers come by WebRTC and submitters by WebSocket to one coordinator.
  */
@@ -25,6 +25,7 @@ import { openFileChunks } from './file-chunks.ts';
 import { answerJson, checkPort, startHttpServer } from './http-server.ts';
 import { loadAccountKeyFile } from './identity-file.ts';
 import { lockDataFolder } from './lock-file.ts';
+import { createHubApi, type HubApi } from './openai/hub-api.ts';
 import { installRtcGlobals } from './net/rtc-globals.ts';
 import { createSignalling } from './net/signalling.ts';
 import { createSocketListener } from './net/socket-listener.ts';
@@ -44,6 +45,8 @@ export interface HubServerOptions {
   }[];
   /** Chunks go out no faster than this, all peers together; no cap where it is left out. */
   readonly uploadBytesPerSecond?: number;
+  /** Hashes of API keys beside those of the data folder. */
+  readonly ownApiKeys?: ReadonlySet<string>;
   readonly report: (line: string) => void;
 }
 
@@ -52,6 +55,8 @@ export interface HubServer {
   readonly port: number;
   readonly url: string;
   readonly account: string;
+  /** OpenAI's API, and the hub as its own submitter. */
+  readonly api: Pick<HubApi, 'swarm' | 'hasKeys'>;
   close(): Promise<void>;
 }
 
@@ -67,11 +72,21 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
     for (const close of cleanup.splice(0).toReversed()) await close();
   };
   try {
-    const identity = await createIdentity({ accountKey: await loadAccountKeyFile(options.data) });
+    const accountKey = await loadAccountKeyFile(options.data);
+    const identity = await createIdentity({ accountKey });
     const store = await createSqlStore(await openPglite(join(options.data, 'log')));
     cleanup.push(() => store.close());
     const chunks = await openFileChunks({ folder: join(options.data, 'chunks'), digestBytes: sha256Large });
     cleanup.push(() => chunks.close());
+
+    const api = createHubApi({
+      data: options.data,
+      accountKey,
+      hub: identity.peer,
+      chunks,
+      ...(options.ownApiKeys === undefined ? {} : { ownKeys: options.ownApiKeys }),
+      report: options.report,
+    });
 
     let view: () => HubView | undefined = () => undefined;
     const submitterOf = createSubmitterOf(chunks);
@@ -99,6 +114,7 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
           handle: (_request, response) =>
             void announcedJobs(view(), submitterOf).then((answer) => answerJson(response, 200, answer)),
         },
+        api.route,
       ],
       upgrades: [signalling.route, sockets.route],
     });
@@ -127,7 +143,7 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
       digestOf: sha256Large,
       store,
       chunks,
-      listeners: [peers, sockets],
+      listeners: [peers, sockets, api.listener],
       clock: systemClock,
       random: createRandom(Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)),
       unixSeconds: () => Math.floor(Date.now() / 1000),
@@ -135,8 +151,11 @@ export async function startHubServer(options: HubServerOptions): Promise<HubServ
       report: options.report,
     });
     view = () => hub.view();
-    cleanup.push(() => hub.close());
-    return { hub, port: server.port, url: server.url, account: identity.account, close: closeAll };
+    cleanup.push(
+      () => hub.close(),
+      () => api.close(),
+    );
+    return { hub, port: server.port, url: server.url, account: identity.account, api, close: closeAll };
   } catch (error) {
     await closeAll();
     throw error;

@@ -5,6 +5,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { version } from '../../package.json';
+import * as apiKeys from './commands/api-keys.ts';
 import * as demo from './commands/demo.ts';
 import * as doctor from './commands/doctor.ts';
 import * as evaluate from './commands/evaluate.ts';
@@ -13,6 +14,7 @@ import * as hub from './commands/hub.ts';
 import * as jobs from './commands/jobs.ts';
 import * as keys from './commands/keys.ts';
 import * as ledger from './commands/ledger.ts';
+import * as serve from './commands/serve.ts';
 import * as signal from './commands/signal.ts';
 import * as sim from './commands/sim.ts';
 import * as submit from './commands/submit.ts';
@@ -27,11 +29,13 @@ const commands: readonly { register(program: Command, output: Output): void }[] 
   submit,
   train,
   generate,
+  serve,
   evaluate,
   jobs,
   signal,
   sim,
   keys,
+  apiKeys,
   ledger,
   doctor,
   demo,

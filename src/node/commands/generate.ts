@@ -1,9 +1,11 @@
 /** `tabswarm generate`: text from a model, its samples spread over a swarm's tabs. */
 
 import { Option, type Command } from 'commander';
+import type { Swarm } from '../../assembly/swarm.ts';
 import { InputError } from '../../core/result.ts';
 import { selectionNames, type SelectionName } from '../../inference/selection.ts';
 import { checkChoice, chooseSample, type ChosenSample } from '../choose-sample.ts';
+import { runServed } from '../generate-served.ts';
 import { encodePrompt, runGeneration, type GenerateSummary } from '../generate-run.ts';
 import { defaultDataFolder } from '../identity-file.ts';
 import { readModel } from '../model-source.ts';
@@ -13,7 +15,9 @@ import { withSwarm } from '../with-swarm.ts';
 import { numberOption, patternOption, unitOfSamples, wholeOption } from './options.ts';
 
 interface GenerateFlags {
-  readonly model: string;
+  readonly model?: string;
+  readonly served?: string;
+  readonly stages?: number;
   readonly tokenizer?: string;
   readonly prompt: string;
   readonly hub?: string;
@@ -41,10 +45,12 @@ export function register(program: Command, output: Output): void {
   program
     .command('generate')
     .description('generate text from a model; without --hub, in a tab of this machine')
-    .requiredOption(
+    .option(
       '--model <path>',
       'a folder with config.json and safetensors, a .safetensors, a .gguf, a llama2.c .bin, or its URL',
     )
+    .option('--served <name>', 'instead of --model: one that the hub serves, by its name')
+    .option('--stages <number>', 'split --model over so many tabs', wholeOption(1, 64))
     .option('--tokenizer <file>', 'a tokenizer.json, or a tokenizer of llama2.c')
     .option('--prompt <text>', 'what the text begins with', '')
     .option('--hub <url>', 'the hub whose tabs generate')
@@ -70,26 +76,13 @@ export function register(program: Command, output: Output): void {
 async function run(flags: GenerateFlags, output: Output): Promise<void> {
   if (flags.local && flags.hub !== undefined) throw new InputError('--local and --hub exclude each other: give one');
   checkChoice(flags.select, flags.verifier);
-  const source = await readModel(flags.model, flags.tokenizer);
-  // Before a hub or a tab is asked for anything.
-  encodePrompt({ source, prompt: flags.prompt, stop: flags.stop });
+  const draw = await chooseWay(flags, output);
   const { verifier, verifierSeconds } = flags;
   const scorer = verifier === undefined ? undefined : await openScorer(verifier, { msMax: verifierSeconds * 1000 });
-  const { samples, maxTokens, temperature, topP, topK, seed, replicas } = flags;
-  const samplesPerUnit = flags.samplesPerUnit ?? unitOfSamples(samples);
-  const tabs = flags.local ? 1 : replicas;
+  const tabs = flags.stages ?? (flags.local ? 1 : flags.replicas);
   try {
     const summary = await withSwarm({ ...flags, hub: flags.hub, tabs, output }, async (swarm, signal) => {
-      const drawn = await runGeneration({
-        swarm,
-        source,
-        modelName: flags.model,
-        prompt: flags.prompt,
-        stop: flags.stop,
-        options: { samples, samplesPerUnit, maxTokens, temperature, topP, topK, seed, verify: { replicas } },
-        signal,
-        onChange: ({ accepted, units }) => output.progress(`${accepted} of ${units} units accepted`),
-      });
+      const drawn = await draw(swarm, signal);
       if (flags.select === undefined) return drawn;
       const choice = { by: flags.select, scorer, pattern: flags.answerPattern };
       return { ...drawn, selected: await chooseSample(swarm, drawn, choice) };
@@ -98,6 +91,39 @@ async function run(flags: GenerateFlags, output: Output): Promise<void> {
   } finally {
     await scorer?.close();
   }
+}
+
+type Draw = (swarm: Swarm, signal: AbortSignal) => Promise<GenerateSummary>;
+
+/** How texts are drawn; whatever is wrong with the files is told before a hub or a tab is asked for anything. */
+async function chooseWay(flags: GenerateFlags, output: Output): Promise<Draw> {
+  const { model, served, stages, prompt, stop } = flags;
+  const { samples, maxTokens, temperature, topP, topK, seed, replicas } = flags;
+  if (served !== undefined && (model !== undefined || stages !== undefined))
+    throw new InputError('--served excludes --model and --stages: the hub has the model already');
+  if (served !== undefined && flags.hub === undefined) throw new InputError('--served: name the hub with --hub URL');
+  const options = { samples, maxTokens, temperature, topP, topK, seed };
+  const asked = { prompt, stop, progress: output.progress };
+  if (served !== undefined) return (swarm, signal) => runServed({ swarm, signal, from: { served }, options, ...asked });
+  if (model === undefined) throw new InputError('--model or --served: give one');
+  if (stages !== undefined) {
+    const from = { model, tokenizer: flags.tokenizer, stages };
+    return (swarm, signal) => runServed({ swarm, signal, from, options, ...asked });
+  }
+  const source = await readModel(model, flags.tokenizer);
+  encodePrompt({ source, prompt, stop });
+  const samplesPerUnit = flags.samplesPerUnit ?? unitOfSamples(samples);
+  return (swarm, signal) =>
+    runGeneration({
+      swarm,
+      source,
+      modelName: model,
+      prompt,
+      stop,
+      options: { ...options, samplesPerUnit, verify: { replicas } },
+      signal,
+      onChange: ({ accepted, units }) => output.progress(`${accepted} of ${units} units accepted`),
+    });
 }
 
 function told(summary: GenerateSummary & { readonly selected?: ChosenSample }, prompt: string): string[] {

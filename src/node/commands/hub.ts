@@ -10,11 +10,20 @@ import { parseJson, v } from '../../core/schema.ts';
 import { ownCertificate, readCertificate } from '../certificate.ts';
 import { defaultDataFolder } from '../identity-file.ts';
 import { startHubServer, type HubServer } from '../hub-server.ts';
+import { readOwnKeys } from '../openai/api-keys.ts';
+import {
+  addServeOptions,
+  offerModel,
+  placesText,
+  tellWhenUp,
+  type OfferedModel,
+  type ServeFlags,
+} from '../serve-model.ts';
 import { siteFolder } from '../site-folder.ts';
 import { numberOption, portOption } from './options.ts';
 import type { Output } from '../output.ts';
 
-interface HubFlags {
+interface HubFlags extends ServeFlags {
   readonly port: number;
   readonly host: string;
   readonly data: string;
@@ -23,6 +32,7 @@ interface HubFlags {
   readonly key?: string;
   readonly ice?: string;
   readonly uploadLimit?: number;
+  readonly apiKeyFile?: string;
   readonly open: boolean;
 }
 
@@ -30,7 +40,7 @@ interface HubFlags {
 const drainMsMax = 10_000;
 
 export function register(program: Command, output: Output): void {
-  program
+  const command = program
     .command('hub')
     .description('coordinate volunteers and submitters, and serve the site')
     .option('--port <number>', 'port to listen on; 0 takes a free one', portOption, 8787)
@@ -41,14 +51,16 @@ export function register(program: Command, output: Output): void {
     .option('--key <file>', 'its private key (PEM)')
     .option('--ice <file>', 'JSON list of ICE servers for WebRTC; none by default')
     .option('--upload-limit <MiB/s>', 'what chunks may take of the upload, MiB a second', numberOption(0.001, 100_000))
-    .option('--open', 'open the site in this machine’s browser', false)
-    .action((flags: HubFlags) => run(flags, output));
+    .option('--api-key-file <file>', 'keys of the API, one on each line, beside those of tabswarm api-keys')
+    .option('--open', 'open the site in this machine’s browser', false);
+  addServeOptions(command).action((flags: HubFlags) => run(flags, output));
 }
 
 async function run(flags: HubFlags, output: Output): Promise<void> {
   // What people wrote is read before anything is opened.
   const https = await httpsOf(flags);
   const iceServers = flags.ice === undefined ? {} : { iceServers: await readIceServers(flags.ice) };
+  const ownApiKeys = flags.apiKeyFile === undefined ? {} : { ownApiKeys: await readOwnKeys(flags.apiKeyFile) };
   const server = await startHubServer({
     port: flags.port,
     host: flags.host,
@@ -56,12 +68,32 @@ async function run(flags: HubFlags, output: Output): Promise<void> {
     site: siteFolder(),
     ...https,
     ...iceServers,
+    ...ownApiKeys,
     ...(flags.uploadLimit === undefined ? {} : { uploadBytesPerSecond: flags.uploadLimit * 2 ** 20 }),
     report: output.progress,
   });
-  for (const line of welcome(server, flags)) output.result(line);
+  for (const line of await welcome(server, flags)) output.result(line);
   if (flags.open) openInBrowser(server.url, output);
-  await untilStopped(server, output);
+  let model: OfferedModel | undefined;
+  try {
+    model = await serveOwn(server, flags, output);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+  await untilStopped(server, output, () => model?.handle.cancel());
+}
+
+/** The model that the hub offers itself; one of the same name that it offered before it was killed goes first. */
+async function serveOwn(server: HubServer, flags: HubFlags, output: Output): Promise<OfferedModel | undefined> {
+  if (flags.model === undefined) return undefined;
+  const swarm = await server.api.swarm();
+  const before = await swarm.submitter.answering.models();
+  const model = await offerModel(swarm, flags);
+  for (const { job, name } of before) if (name === model.name) swarm.cancel(job);
+  output.result(`serves ${model.name} with ${placesText(model.plan)}; ask it at ${server.url}/v1`);
+  tellWhenUp(model, output.progress);
+  return model;
 }
 
 async function httpsOf(flags: HubFlags): Promise<{ https?: { cert: string; key: string } }> {
@@ -87,7 +119,7 @@ async function readIceServers(path: string) {
   return expectInput(parseJson(iceSchema, text, path));
 }
 
-function welcome(server: HubServer, flags: HubFlags): string[] {
+async function welcome(server: HubServer, flags: HubFlags): Promise<string[]> {
   const scheme = server.url.split(':')[0] ?? 'http';
   const reachable = flags.host === '0.0.0.0' || flags.host === '::' ? ownAddresses() : [];
   const invites = [server.url, ...reachable.map((address) => `${scheme}://${address}:${server.port}/`)];
@@ -95,6 +127,7 @@ function welcome(server: HubServer, flags: HubFlags): string[] {
     `tabswarm hub ${server.account.slice(0, 8)} is open; its data is in ${join(flags.data, '')}`,
     ...invites.map((url) => `invite volunteers: ${url}`),
     `submit jobs:       npx tabswarm submit JOB.json --hub ${server.url} --wait`,
+    `OpenAI’s API:      ${server.url}/v1 ${(await server.api.hasKeys()) ? '(with a key)' : '(this machine only; npx tabswarm api-keys --add NAME lets others in)'}`,
     ...(reachable.length > 0 && scheme === 'http'
       ? ['note: browsers on other machines have WebGPU over https only; start with --https or put a proxy in front']
       : []),
@@ -116,11 +149,12 @@ const ownAddresses = (): string[] =>
     .filter((one) => one.family === 'IPv4' && !one.internal)
     .map((one) => one.address);
 
-async function untilStopped(server: HubServer, output: Output): Promise<void> {
+async function untilStopped(server: HubServer, output: Output, stopping: () => void): Promise<void> {
   const signal = new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
   });
   const why = await Promise.race([signal, server.hub.broken]);
+  stopping();
   output.progress(`${why}: no new leases; waiting for what volunteers hold`);
   await server.hub.drain(drainMsMax);
   await server.close();
