@@ -53,6 +53,8 @@ export interface PeerLinks {
   ban(peer: PeerId, reason: string): void;
   /** The link that stands, if one does. */
   linked(peer: PeerId): { readonly relayed: boolean } | undefined;
+  /** Of the link that stands. */
+  roundTripMs(peer: PeerId): number | undefined;
   counted(): ReadonlyMap<PeerId, PeerCount>;
   close(reason: string): Promise<void>;
 }
@@ -275,6 +277,7 @@ export function createPeerLinks(parts: PeerLinksParts): PeerLinks {
       far.banned = reason;
       end(far, reason);
     },
+    roundTripMs: (peer) => fars.get(peer)?.session?.roundTripMs(),
     linked: (peer) => {
       const far = fars.get(peer);
       return far?.session === undefined ? undefined : { relayed: far.relayed };

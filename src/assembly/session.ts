@@ -35,6 +35,8 @@ export interface Session {
   send(message: Message, tails?: readonly Uint8Array[]): Promise<void>;
   /** Set once; messages that came earlier are held until then. */
   onMessage(receive: (message: Message, tails: readonly Uint8Array[]) => void): void;
+  /** The middle of the last pings' round trips. */
+  roundTripMs(): number;
   /** Called once, with why; at once where the session is closed already. */
   onClose(closed: (reason: string) => void): void;
   close(reason: string): void;
@@ -74,12 +76,13 @@ export async function openSession(link: Link, options: SessionOptions): Promise<
   try {
     const theirs = await shakeHands(link, reader, options);
     const { peer, account, role } = theirs;
-    watchSilence(link, reader, options.clock, options.clock.now() - started);
+    const roundTripMs = watchSilence(link, reader, options.clock, options.clock.now() - started);
     return {
       link,
       peer,
       account,
       role,
+      roundTripMs,
       send: (message, tails = []) => sendMessage(link, message, tails),
       onMessage: reader.listen,
       onClose: (closed) => link.onClose(closed),

@@ -11,13 +11,13 @@ import type { Link } from '../protocol/ports.ts';
 /** Round trips that are remembered: half a minute of them. */
 const roundTripsKept = 30;
 
-/** Closes the link when it falls silent; `firstRoundTripMs` is what the handshake took. */
+/** Closes the link when it falls silent; `firstRoundTripMs` is what the handshake took. Returns the middle of recent round trips. */
 export function watchSilence(
   link: Link,
   reader: { onPong(ponged: (id: number) => void): void },
   clock: Clock,
   firstRoundTripMs: number,
-): void {
+): () => number {
   const roundTrips = [firstRoundTripMs];
   const sentAt = new Map<number, number>();
   let pings = 0;
@@ -55,4 +55,8 @@ export function watchSilence(
 
   link.onClose(() => cancel());
   cancel = clock.after(heartbeatMs, tick);
+  return () => {
+    const sorted = roundTrips.toSorted((a, b) => a - b);
+    return sorted[Math.floor(sorted.length / 2)] ?? firstRoundTripMs;
+  };
 }

@@ -15,7 +15,7 @@ export interface StageDeskParts {
   /** Over the session with the hub. */
   readonly toHub: (message: Message, tails?: readonly Uint8Array[]) => void;
   /** Absent for a volunteer that wants no links to others: then the hub carries everything. */
-  readonly peers?: Pick<PeerLinks, 'send' | 'linked' | 'hold'> | undefined;
+  readonly peers?: Pick<PeerLinks, 'send' | 'linked' | 'hold' | 'roundTripMs'> | undefined;
   readonly changed: () => void;
 }
 
@@ -29,9 +29,16 @@ export interface StageView {
   readonly bytes: number | undefined;
   /** Whether it stands in a pipeline, or waits to take over. */
   readonly isActive: boolean;
-  /** Rows of activations that were sent on, and tokens that were chosen or passed on. */
+  /** Rows that went through its layers, in so many batches and milliseconds of GPU time. */
   readonly rows: number;
+  readonly batches: number;
+  readonly gpuMs: number;
+  /** Tokens that were chosen or passed on. */
   readonly tokens: number;
+  /** Bytes of activations that were sent on. */
+  readonly sent: number;
+  /** The link to the next stage; undefined where the hub carries what is said. */
+  readonly nextRoundTripMs: number | undefined;
 }
 
 export interface StageDesk {
@@ -55,8 +62,9 @@ interface Open {
   releases: (() => void)[];
   bytes: number | undefined;
   isActive: boolean;
-  rows: number;
+  worked: Pick<StageView, 'rows' | 'batches' | 'gpuMs'>;
   tokens: number;
+  sent: number;
 }
 
 export function createStageDesk({ toHub, peers, changed }: StageDeskParts): StageDesk {
@@ -100,8 +108,11 @@ export function createStageDesk({ toHub, peers, changed }: StageDeskParts): Stag
         toHub({ type: 'stage-ready', job, unit, attempt, bytes: reply.bytes });
         return changed();
       case 'rows':
-        stage.rows += reply.rows.length;
+        stage.sent += reply.bytes.byteLength;
         return send(stage.next, { type: 'stage-rows', job, rows: reply.rows.map(([a, b]) => [a, b]) }, reply.bytes);
+      case 'worked':
+        stage.worked = { rows: reply.rows, batches: reply.batches, gpuMs: reply.gpuMs };
+        return changed();
       case 'want':
         return send(stage.previous, { type: 'stage-want', job, wants: reply.wants.map(([a, b]) => [a, b]) });
       case 'tokens': {
@@ -163,8 +174,9 @@ export function createStageDesk({ toHub, peers, changed }: StageDeskParts): Stag
         releases: [],
         bytes: undefined,
         isActive: false,
-        rows: 0,
+        worked: { rows: 0, batches: 0, gpuMs: 0 },
         tokens: 0,
+        sent: 0,
       };
       open = stage;
       return {
@@ -199,8 +211,9 @@ export function createStageDesk({ toHub, peers, changed }: StageDeskParts): Stag
     view: () => {
       if (open?.lease.stage === undefined) return undefined;
       const { firstLayer, layers, stage, stages } = open.lease.stage;
-      const { bytes, isActive, rows, tokens } = open;
-      return { firstLayer, layers, stage, stages, bytes, isActive, rows, tokens };
+      const { bytes, isActive, worked, tokens, sent, next } = open;
+      const nextRoundTripMs = next === undefined ? undefined : peers?.roundTripMs(next);
+      return { firstLayer, layers, stage, stages, bytes, isActive, ...worked, tokens, sent, nextRoundTripMs };
     },
   };
 }

@@ -24,7 +24,9 @@ export type StageReply =
   | Exclude<StageOutput, { type: 'rows' }>
   | PackedRows
   /** The weights lie on the device: so many bytes. */
-  | { readonly type: 'ready'; readonly bytes: number };
+  | { readonly type: 'ready'; readonly bytes: number }
+  /** Since it was ready: rows computed, in so many batches and milliseconds of GPU time. Said when nothing is left to do. */
+  | { readonly type: 'worked'; readonly rows: number; readonly batches: number; readonly gpuMs: number };
 
 /** How a stage's program, which runs for as long as its volunteer has the stage, hears of others and answers. */
 export interface StageChannel {

@@ -28,7 +28,7 @@ import type { TensorFile } from '../models/weights/tensor-file.ts';
 import type { ServePlan } from '../protocol/manifest.ts';
 import type { Chunks } from '../protocol/ports.ts';
 import type { StageLease } from '../protocol/serving-messages.ts';
-import type { OpenProgram, OpenProgramFunction, StageChannel, StageReply, StageWord } from './program.ts';
+import type { OpenProgram, OpenProgramFunction, StageChannel, StageReply, StageWord, UnitRequest } from './program.ts';
 import { UnitAbortedError } from './shader.ts';
 
 /** Rows of one batch: enough for a prompt's matrices to be worth their reading, few enough that samples need not wait long. */
@@ -40,7 +40,7 @@ export const openServeProgram: OpenProgramFunction = async (manifest, device, ch
   const choices = pinnedChoices(plan.variants ?? {}, families, device, device.choices);
   let held: HeldStage | undefined;
   return {
-    run: async ({ stage: asked, signal }) => {
+    run: async ({ stage: asked, signal, gpuMs = () => 0 }) => {
       if (asked === undefined) throw new TypeError('a unit of a served model is a stage');
       const { lease, channel } = asked;
       // The same layers again, after a pause: their weights still lie there.
@@ -49,7 +49,7 @@ export const openServeProgram: OpenProgramFunction = async (manifest, device, ch
         held = undefined;
         held = await openStage(plan, lease, device, chunks, choices);
       }
-      await serve(held, plan, channel, signal);
+      await serve(held, plan, channel, { signal, gpuMs });
       throw new UnitAbortedError('the stage was given back');
     },
     close: () => held?.free(),
@@ -81,6 +81,7 @@ async function openStage(
     embedding: lease.stage === 0,
     head: lease.stage === lease.stages - 1,
     positionsMax: context,
+    ...(plan.quantise && { quantise: plan.quantise }),
   });
   try {
     const stage = createStage(device, {
@@ -121,7 +122,7 @@ async function serve(
   { stage, weightBytes }: HeldStage,
   plan: ServePlan,
   channel: StageChannel,
-  signal: AbortSignal,
+  { signal, gpuMs }: Pick<UnitRequest, 'signal'> & { readonly gpuMs: () => number },
 ): Promise<void> {
   const { width } = plan.model;
   const { isFirst, isLast } = stage;
@@ -133,13 +134,26 @@ async function serve(
   const hear = (): void => {
     for (const word of channel.take()) tell(machine, word, plan, say);
   };
+  const since = gpuMs();
+  let [rows, batches, told] = [0, 0, 0];
+  const tellWork = (): void => {
+    if (told === batches) return;
+    told = batches;
+    channel.say([{ type: 'worked', rows, batches, gpuMs: gpuMs() - since }]);
+  };
   channel.say([{ type: 'ready', bytes: weightBytes }]);
   try {
     while (!signal.aborted) {
       hear();
       const batch = machine.next();
-      if (batch === undefined) await channel.waiting();
-      else say(machine.computed(batch, await compute(stage, batch, open)));
+      if (batch === undefined) {
+        tellWork();
+        await channel.waiting();
+        continue;
+      }
+      rows += batch.rows.length;
+      batches += 1;
+      say(machine.computed(batch, await compute(stage, batch, open)));
     }
   } catch (error) {
     // What the caches held is gone with the device: somebody else takes over, and this volunteer begins anew.
