@@ -11,6 +11,7 @@ import type { Announced, AnnouncedJob } from './announced.ts';
 import { bytesText, countText, notice, pageFooter, pageHeader, plural, programText, shortKey } from './page-parts.ts';
 import { softwareText } from './software-text.ts';
 import { barCount, barMs, type WorkedJob } from './volunteer-memory.ts';
+import { stageCard } from './stage-card.ts';
 import { weightsLine } from './weights-line.ts';
 
 export interface VolunteerActions {
@@ -144,11 +145,15 @@ function stage({ view, current }: VolunteerPage): TemplateResult {
   return html`<div class="stage" data-state=${current === undefined ? 'idle' : 'computing'}>
     <p class="job" title=${current?.jobName ?? nothing}>${current?.jobName ?? idle.what}</p>
     <p class="soft">
-      ${current === undefined ? idle.why : html`${whatFor(current.program, current.submitter)} · unit ${current.unit}`}
+      ${current === undefined ? idle.why : html`${whatFor(current.program, current.submitter)} · ${unitText(current)}`}
     </p>
     <progress max="1" .value=${current?.done ?? 0} aria-label="progress of this unit"></progress>
   </div>`;
 }
+
+/** A place in a served model is held for as long as the tab is open; other units end. */
+const unitText = ({ program, unit }: CurrentUnit): string =>
+  program === 'serve' ? 'answers requests' : `unit ${unit}`;
 
 function idleText(view: VolunteerView): { readonly what: string; readonly why: string } {
   if (view.phase === 'paused') return { what: 'Nothing runs', why: 'What this tab held went back to the hub at once.' };
@@ -161,8 +166,8 @@ function idleText(view: VolunteerView): { readonly what: string; readonly why: s
 }
 
 const session = (page: VolunteerPage): TemplateResult => html`
-  ${numbers(page.view)} ${weightsLine(page.view.weights)} ${activity(page.bars)} ${deviceCard(page.view.device)}
-  ${workedJobs(page.worked)} ${history(page.view)}
+  ${stageCard(page.view.stage, page.view.device)} ${numbers(page.view)} ${weightsLine(page.view.weights)}
+  ${activity(page.bars)} ${deviceCard(page.view.device)} ${workedJobs(page.worked)} ${history(page.view)}
 `;
 
 const numbers = (view: VolunteerView): TemplateResult => html`
