@@ -16,6 +16,7 @@ import {
   type ActivationFormat,
   type ManifestOf,
   type ModelConfig,
+  type QuantisedFormat,
   type ServePlan,
 } from '../protocol/manifest.ts';
 import type { DigestBytes } from '../protocol/ports.ts';
@@ -41,6 +42,8 @@ export interface ServeChoices {
   readonly context?: number;
   readonly sequences: number;
   readonly activations: ActivationFormat;
+  /** What volunteers make of weights that lie in something larger; as they are stored when left out. */
+  readonly quantise?: QuantisedFormat;
   /** Variants that every stage shall run; as each chooses when left out. */
   readonly variants?: ServePlan['variants'];
 }
@@ -65,7 +68,7 @@ export async function prepareServeJob(
   const cutter = createChunkCutter(options.digest);
   const tokenizer = await cutter.artifactOf(source.tokenizer);
   const weights = await nameChunks(source.weights, options.digest);
-  const { name, stages, spares, pipelines, sequences, activations, variants } = choices;
+  const { name, stages, spares, pipelines, sequences, activations, quantise, variants } = choices;
   const plan: ServePlan = {
     name,
     model,
@@ -78,6 +81,7 @@ export async function prepareServeJob(
     context: choices.context ?? Math.min(model.context, servedContextMax),
     sequences,
     activations,
+    ...(quantise === undefined ? {} : { quantise }),
     ...(variants === undefined ? {} : { variants }),
   };
   const manifest: ManifestOf<'serve'> = {

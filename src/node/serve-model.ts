@@ -7,7 +7,14 @@ import type { SubmittedHandle } from '../assembly/submitter.ts';
 import type { Swarm } from '../assembly/swarm.ts';
 import { sequencesMax, servedContextMax } from '../core/limits.ts';
 import { InputError } from '../core/result.ts';
-import { activationFormats, placesOf, type ActivationFormat, type ServePlan } from '../protocol/manifest.ts';
+import {
+  activationFormats,
+  placesOf,
+  quantisedFormats,
+  type ActivationFormat,
+  type QuantisedFormat,
+  type ServePlan,
+} from '../protocol/manifest.ts';
 import { wholeOption } from './commands/options.ts';
 import { openServedModel } from './model-source.ts';
 
@@ -21,13 +28,14 @@ export interface ServeFlags {
   readonly context?: number;
   readonly sequences: number;
   readonly activations: ActivationFormat;
+  readonly quantise?: QuantisedFormat;
 }
 
 export function addServeOptions(command: Command): Command {
   return command
     .option(
       '--model <path>',
-      'the model to serve: a folder with config.json and safetensors, a .safetensors, a .gguf, a llama2.c .bin, or its URL',
+      'the model to serve: a folder with config.json and safetensors, a .safetensors, a .gguf, a llama2.c .bin, its URL, or hf:OWNER/NAME@COMMIT',
     )
     .option('--tokenizer <file>', 'a tokenizer.json, or a tokenizer of llama2.c')
     .option('--name <name>', 'what requests call the model; its file’s name when left out')
@@ -54,6 +62,11 @@ export function addServeOptions(command: Command): Command {
       new Option('--activations <format>', 'how stages send each other what they computed')
         .choices(activationFormats)
         .default(serveDefaults.activations),
+    )
+    .addOption(
+      new Option('--quantise <format>', 'what tabs make of larger weights; as they are stored when left out').choices(
+        quantisedFormats,
+      ),
     );
 }
 
@@ -67,7 +80,7 @@ export interface OfferedModel {
 export async function offerModel(swarm: Swarm, flags: ServeFlags, signal?: AbortSignal): Promise<OfferedModel> {
   const { model, tokenizer, name = nameOf(model ?? ''), context, ...rest } = flags;
   if (model === undefined) throw new InputError('--model: missing; name the model to serve');
-  const { stages, spares, pipelines, sequences, activations } = rest;
+  const { stages, spares, pipelines, sequences, activations, quantise } = rest;
   const choices: ServeChoices = {
     name,
     stages,
@@ -76,6 +89,7 @@ export async function offerModel(swarm: Swarm, flags: ServeFlags, signal?: Abort
     sequences,
     activations,
     ...(context === undefined ? {} : { context }),
+    ...(quantise === undefined ? {} : { quantise }),
   };
   const source = await openServedModel(model, tokenizer);
   try {

@@ -136,6 +136,10 @@ export const activationFormats = ['f32', 'f16', 'int8'] as const;
 export type ActivationFormat = (typeof activationFormats)[number];
 export const weightFormats = ['safetensors', 'gguf', 'llama2c'] as const;
 
+/** What weights are made on their way to a device, where they lie in something larger. */
+export const quantisedFormats = ['f16', 'q8_0', 'q4_0'] as const;
+export type QuantisedFormat = (typeof quantisedFormats)[number];
+
 /** A model that answers requests for as long as the job lives. A unit is a place: a stage of a pipeline, or its spare. */
 export const servePlanSchema = v.strictObject({
   /** What requests call it. */
@@ -157,6 +161,8 @@ export const servePlanSchema = v.strictObject({
   /** Sequences that one pipeline works on at once. */
   sequences: whole(1, sequencesMax),
   activations: v.picklist(activationFormats),
+  /** Left out: weights stay as they are stored. */
+  quantise: v.optional(v.picklist(quantisedFormats)),
   variants,
 });
 export type ServePlan = v.InferOutput<typeof servePlanSchema>;

@@ -2,7 +2,9 @@
 
 import { describe, expect, test } from 'vitest';
 import { createRandom } from '../core/prng.ts';
-import { splitLayers, stageBytes, type Capacity, type StageNeeds } from './serving-places.ts';
+import { llamaLayout } from '../models/llama-parameters.ts';
+import type { ServePlan } from '../protocol/manifest.ts';
+import { needsOf, splitLayers, stageBytes, type Capacity, type StageNeeds } from './serving-places.ts';
 
 const needs: StageNeeds = { layers: 12, layerBytes: 100, firstBytes: 0, lastBytes: 0 };
 const anybody: Capacity = { bytes: undefined, bytesPerSecond: undefined };
@@ -78,4 +80,39 @@ describe('layers of stages', () => {
         if (stage !== worst) expect(seconds(stage, 1)).toBeGreaterThanOrEqual(slowest - 1e-9);
     }
   });
+});
+
+test('weights that are quantised on their way take what they will take', () => {
+  const model = {
+    architecture: 'llama' as const,
+    layers: 2,
+    width: 64,
+    hidden: 128,
+    heads: 4,
+    keyValueHeads: 2,
+    vocabulary: 100,
+    context: 16,
+    ropeTheta: 10_000,
+    normEpsilon: 1e-5,
+  };
+  const { elements } = llamaLayout(model);
+  const plan: ServePlan = {
+    name: 'm',
+    model,
+    weights: { bytes: 4 * elements, chunks: [] },
+    format: 'safetensors',
+    tokenizer: { bytes: 0, chunks: [] },
+    stages: 1,
+    spares: 0,
+    pipelines: 1,
+    context: 16,
+    sequences: 1,
+    activations: 'f32',
+  };
+  const { lastBytes } = needsOf(plan);
+  expect(needsOf({ ...plan, quantise: 'q8_0' }).lastBytes / lastBytes).toBeCloseTo(34 / 128, 6);
+  expect(needsOf({ ...plan, quantise: 'q4_0' }).layerBytes).toBeLessThan(needsOf(plan).layerBytes);
+  // What is smaller stays as it is.
+  const small = { ...plan, weights: { bytes: (18 * elements) / 32, chunks: [] } };
+  expect(needsOf({ ...small, quantise: 'q8_0' })).toEqual(needsOf(small));
 });

@@ -41,9 +41,13 @@ export interface StageNeeds {
   readonly lastBytes: number;
 }
 
-export function needsOf({ model, weights, context, sequences }: ServePlan): StageNeeds {
+/** Bytes of a weight that is made this. */
+const quantisedBytes = { f16: 2, q8_0: 34 / 32, q4_0: 18 / 32 } as const;
+
+export function needsOf({ model, weights, context, sequences, quantise }: ServePlan): StageNeeds {
   const { elements, embedding, head } = llamaLayout(model);
-  const each = weights.bytes / elements;
+  const stored = weights.bytes / elements;
+  const each = quantise === undefined ? stored : Math.min(stored, quantisedBytes[quantise]);
   const classifier = (head ?? embedding).elements;
   const layer = (elements - embedding.elements - (head?.elements ?? 0)) / model.layers;
   const positions = sequences * (Math.ceil(context / pageTokensDefault) + 1) * pageTokensDefault;
