@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- --suite wire,kernels,duty,network,hub --peers --rounds 9 --json`: runs the chosen suites and prints a table, or one
+ * `npm run bench -- --suite wire,kernels,duty,network,hub,pipeline --peers --rounds 9 --json`: runs the chosen suites and prints a table, or one
  * JSON object. How they are timed is in `measure.ts`; `docs/benchmarks.md` tells what each suite and option is for.
  */
 
@@ -17,11 +17,12 @@ import { measureNetwork } from './network.ts';
 import { benchNative, nativeProblems } from './native.ts';
 import { packNative } from './native-pack.ts';
 import { nativeDocument, writeNative } from './native-report.ts';
+import { measurePipeline, pipelineLine } from './pipeline.ts';
 import { reportOf, sentenceOf } from './report.ts';
 import { writeSwarm } from './swarm-report.ts';
 import { wireCases } from './wire.ts';
 
-const suites = ['wire', 'kernels', 'duty', 'network', 'hub'] as const;
+const suites = ['wire', 'kernels', 'duty', 'network', 'hub', 'pipeline'] as const;
 type Suite = (typeof suites)[number];
 const browsers = ['chromium', 'firefox'] as const;
 
@@ -117,6 +118,7 @@ async function main(): Promise<number> {
   const network = settings.suites.includes('network') ? await measureNetwork(settings.rounds, say) : [];
   const hub = settings.suites.includes('hub') ? await measureHub(settings.rounds, say) : [];
   const cases = [...wire, ...(kernels?.cases ?? []), ...network, ...hub];
+  const pipeline = settings.suites.includes('pipeline') ? await measurePipeline(say) : undefined;
   const duty = settings.suites.includes('duty') ? await measureDuty(say) : undefined;
   // A choice of cases, or ours alone, is no comparison to keep.
   if (kernels !== undefined && settings.peers && settings.cases === undefined) {
@@ -128,10 +130,21 @@ async function main(): Promise<number> {
   }
   if (settings.json) {
     const where = kernels === undefined ? {} : kernelReport(machine, kernels);
-    const report = { machine, ...where, cases: cases.map(reportOf), ...(duty && { duty }) };
+    const report = {
+      machine,
+      ...where,
+      cases: cases.map(reportOf),
+      ...(duty && { duty }),
+      ...(pipeline && { pipeline }),
+    };
     process.stdout.write(`${JSON.stringify(report)}\n`);
   } else {
-    const lines = [machine, ...cases.map(sentenceOf), ...(duty === undefined ? [] : dutyLines(duty))];
+    const lines = [
+      machine,
+      ...cases.map(sentenceOf),
+      ...(duty === undefined ? [] : dutyLines(duty)),
+      ...(pipeline ?? []).map(pipelineLine),
+    ];
     process.stdout.write(`${lines.join('\n')}\n`);
   }
   return Object.keys(kernels?.broken ?? {}).length === 0 ? 0 : 1;
