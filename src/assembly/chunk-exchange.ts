@@ -93,6 +93,7 @@ export function createChunkExchange(store: ChunkStore, peers?: ChunkPeers): Chun
   const givers = new Set<PeerId>();
   let session: ChunkSession | undefined;
   let closed = false;
+  let saidFull = false;
   const now = (): number => peers?.clock.now() ?? 0;
 
   // Asking
@@ -188,7 +189,8 @@ export function createChunkExchange(store: ChunkStore, peers?: ChunkPeers): Chun
       const failure = error instanceof Error ? error : new Error(String(error));
       if (!(failure instanceof ChunkQuotaError)) return reject(digest, kept, from, failure);
       // The bytes are right, and a full disk is no reason to stop: they are used now and fetched again another time.
-      peers?.say?.(`Weights cannot be kept: ${failure.message}`);
+      if (!saidFull) peers?.say?.(`Weights cannot be kept: ${failure.message}`);
+      saidFull = true;
     }
     if (!wanted.has(digest)) {
       counts.wasted += kept.byteLength;

@@ -15,6 +15,8 @@ export interface MemoryLinkOptions {
   /** Calls back in the next turn; a new task where none is given. */
   readonly turn?: (call: () => void) => void;
   readonly binding?: string;
+  /** As if a relay carried every byte. */
+  readonly relayed?: boolean;
   readonly names?: readonly [string, string];
 }
 
@@ -71,7 +73,12 @@ function createEnd(remote: string, options: MemoryLinkOptions): { ends: LinkEnds
       schedule();
     },
   };
-  const ends = createFramedLink(transport, { remote, addressBlock: loopbackBlock, binding: options.binding ?? '' });
+  const ends = createFramedLink(transport, {
+    remote,
+    addressBlock: loopbackBlock,
+    binding: options.binding ?? '',
+    relayed: options.relayed ?? false,
+  });
   return { ends, connect: (far) => (other = far) };
 }
 
