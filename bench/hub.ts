@@ -3,12 +3,13 @@
  * manage alone: leases and results of the hub's machine in memory, events of the simulator.
  */
 
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRandom } from '../src/core/prng.ts';
 import { jobOfManifest, type AccountId, type Digest, type PeerId } from '../src/core/ids.ts';
 import { openLocalSwarm, type LocalSwarm } from '../src/node/local-swarm.ts';
+import { root } from '../src/node/prepare.mjs';
 import { connect } from '../src/node/sdk.ts';
 import type { Lease } from '../src/protocol/messages.ts';
 import { simCommand } from '../src/sim/sim-command.ts';
@@ -60,13 +61,10 @@ const rate = (name: string, unit: string, run: () => number | Promise<number>): 
 });
 
 const unitsOfJob = 1500;
-const emptyShader = `
-@group(0) @binding(0) var<storage, read_write> nothing: array<u32>;
-@compute @workgroup_size(1) fn main() { nothing[0] = 1u; }
-`;
 
 /** A job of units that do nothing, from its submission until the last result is here; one replica, so a unit is one lease. */
 async function emptyUnits(hub: string, data: string): Promise<number> {
+  const shader = await readFile(join(root, 'bench', 'empty.wgsl'), 'utf8');
   const swarm = await connect(hub, { data });
   try {
     const job = await swarm.submit(
@@ -80,7 +78,7 @@ async function emptyUnits(hub: string, data: string): Promise<number> {
         units: { count: unitsOfJob },
         verify: { replicas: 1, absolute: 0, relative: 0 },
       },
-      { files: { 'empty.wgsl': emptyShader } },
+      { files: { 'empty.wgsl': shader } },
     );
     let units = 0;
     for await (const { outputs } of job) units += outputs.length > 0 ? 1 : 0;

@@ -4,6 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, type Page } from 'playwright/test';
@@ -22,16 +23,8 @@ import type { ShaderJobInput } from '../src/protocol/job-file.ts';
 import { patience, test, type Stage } from './support/story.ts';
 
 const bytes = 8 * 2 ** 20;
-/** Every unit reads all of its input, 8 KiB an invocation, and returns one sum for each. */
-const shader = `
-@group(0) @binding(0) var<storage, read> weights: array<u32>;
-@group(0) @binding(1) var<storage, read_write> sums: array<u32>;
-@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
-  var sum = 0u;
-  for (var index = 0u; index < 2048u; index++) { sum += weights[id.x * 2048u + index]; }
-  sums[id.x] = sum;
-}
-`;
+/** Reads all of its input, 8 KiB an invocation, and returns a sum for each. */
+const shader = readFileSync(new URL('shaders/sum.wgsl', import.meta.url), 'utf8');
 
 /** A job with one unit that so many volunteers compute; its input is new, so that nobody has any of it. */
 async function writeReading(folder: string, name: string, replicas: number) {
