@@ -12,6 +12,7 @@ import { initialParameters } from '../models/llama-parameters.ts';
 import { encodeLlama } from '../models/weights/encode-llama.ts';
 import { encodeConfig } from '../models/weights/llama-config.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
+import { chooseSample } from './choose-sample.ts';
 import { plotCoverage } from './coverage-plot.ts';
 import { summarise, type ProblemResult } from './evaluate-summary.ts';
 import { grade, type GradedText } from './grading.ts';
@@ -190,6 +191,40 @@ describe('grading', () => {
       '--verifier: gave 0.5; where problems have no answer it must say true or false',
     );
     await scorer.close();
+  });
+});
+
+describe('one of the samples of a prompt', () => {
+  const summary = {
+    model: 'm',
+    prompt: 'p',
+    promptTokens: [1],
+    seconds: 1,
+    tokensPerSecond: 1,
+    receipts: [],
+    samples: ['= 7', 'so = 07', 'x = 8', 'none'].map((text, index) => ({
+      ...drawn(text),
+      tokens: [...Buffer.from(text)],
+      logprob: index === 2 ? -0.1 : -5,
+    })),
+  };
+  const pattern = /= (\S+)/;
+
+  it('is that with the answer of most, told with its votes', async () => {
+    const chosen = await chooseSample(noSwarm, summary, { by: 'majority', scorer: undefined, pattern });
+    expect(chosen).toEqual({ by: 'majority', sample: 1, text: 'so = 07', answer: '7', votes: 2, score: null });
+    expect(await chooseSample(noSwarm, summary, { by: 'logprob', scorer: undefined, pattern })).toMatchObject({
+      sample: 2,
+    });
+  });
+
+  it('is that which a verifier likes best; it is told the prompt', async () => {
+    const scorer = await openScorer(
+      await write('export default (problem, text) => text === "= 7" && problem.prompt === "p"', 'mjs'),
+    );
+    const chosen = await chooseSample(noSwarm, summary, { by: 'verifier', scorer, pattern });
+    await scorer.close();
+    expect(chosen).toMatchObject({ sample: 0, answer: '7', votes: 2, score: 1 });
   });
 });
 
