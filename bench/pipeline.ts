@@ -23,7 +23,7 @@ import type { ModelConfig } from '../src/protocol/manifest.ts';
 
 export interface PipelineReport {
   readonly stages: number;
-  /** Milliseconds from token to token of one answer: the middle one. */
+  /** Milliseconds from token to token of one answer. */
   readonly tokenMs: number;
   /** Of these, what the stages' GPUs were busy, all stages together. */
   readonly gpuMs: number;
@@ -96,7 +96,7 @@ async function measureStages(swarm: Swarm, stages: number, pages: readonly Page[
     await pause(3_000);
     const before = await workedOn(pages);
     const times = await answer(swarm, prepared.job, 1);
-    await pause(500);
+    await pause(2_000);
     const after = await workedOn(pages);
     const alone = times.length / secondsOf(times);
     const begun = performance.now();
@@ -104,8 +104,16 @@ async function measureStages(swarm: Swarm, stages: number, pages: readonly Page[
       Array.from({ length: usersAtOnce }, (_, user) => answer(swarm, prepared.job, 2 + user)),
     );
     const together = all.reduce((sum, own) => sum + own.length, 0) / ((performance.now() - begun) / 1000);
-    const tokenMs = middle(times.slice(1).map((time, index) => time - (times[index] ?? time)));
-    const gpuMs = after.reduce((sum, one, index) => sum + perBatch(one, before[index]), 0);
+    const tokenMs = (1000 * secondsOf(times)) / (times.length - 1);
+    const gpuMs = after.reduce((sum, one) => {
+      return (
+        sum +
+        perBatch(
+          one,
+          before.find(({ stage }) => stage === one.stage),
+        )
+      );
+    }, 0);
     const trips = after.flatMap(({ roundTripMs }) => (Number.isNaN(roundTripMs) ? [] : [roundTripMs]));
     return {
       stages,
@@ -147,6 +155,7 @@ async function answer(swarm: Swarm, job: JobId, seed: number): Promise<number[]>
 }
 
 interface Worked {
+  readonly stage: number;
   readonly batches: number;
   readonly gpuMs: number;
   readonly roundTripMs: number;
@@ -160,6 +169,7 @@ async function workedOn(pages: readonly Page[]): Promise<Worked[]> {
       if ((await card.count()) === 0) return undefined;
       const numberOf = async (name: string): Promise<number> => Number((await card.getAttribute(name)) ?? Number.NaN);
       return {
+        stage: await numberOf('data-stage'),
         batches: await numberOf('data-batches'),
         gpuMs: await numberOf('data-gpu-ms'),
         roundTripMs: await numberOf('data-round-trip-ms'),
