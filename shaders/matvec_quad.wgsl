@@ -1,13 +1,31 @@
 // For adapters on which loads cost most, software ones above all: an invocation makes four pairs of columns, a quarter of
-// all apart, of one row, and four neighbours, who make the same row, load its inputs for one another. Sums are as in
-// `matvec.wgsl`, save those of the norm's squares, of which each neighbour has a quarter.
+// all apart, of one row, and four neighbours, who make the same row, load its inputs for one another. Elements of a column
+// are summed one after another, those of the norm's squares by four, of which each neighbour has a quarter.
+// `matvec_quad_rows.wgsl` sums alike for several rows.
 
 override workgroup_size: u32 = 16;
 
-// Sums of a column plus sixteen elements of it.
-fn add(at: u32, x: mat4x4f, sums: vec4f) -> vec4f {
+// The sum of a column and sixteen more elements of it.
+fn add(at: u32, x: mat4x4f, start: f32) -> f32 {
   let w = weights(at);
-  return fma(w[3], x[3], fma(w[2], x[2], fma(w[1], x[1], fma(w[0], x[0], sums))));
+  var sum = start;
+  sum = fma(w[0][0], x[0][0], sum);
+  sum = fma(w[0][1], x[0][1], sum);
+  sum = fma(w[0][2], x[0][2], sum);
+  sum = fma(w[0][3], x[0][3], sum);
+  sum = fma(w[1][0], x[1][0], sum);
+  sum = fma(w[1][1], x[1][1], sum);
+  sum = fma(w[1][2], x[1][2], sum);
+  sum = fma(w[1][3], x[1][3], sum);
+  sum = fma(w[2][0], x[2][0], sum);
+  sum = fma(w[2][1], x[2][1], sum);
+  sum = fma(w[2][2], x[2][2], sum);
+  sum = fma(w[2][3], x[2][3], sum);
+  sum = fma(w[3][0], x[3][0], sum);
+  sum = fma(w[3][1], x[3][1], sum);
+  sum = fma(w[3][2], x[3][2], sum);
+  sum = fma(w[3][3], x[3][3], sum);
+  return sum;
 }
 
 @compute @workgroup_size(workgroup_size)
@@ -33,14 +51,14 @@ fn main(
   let start5 = column_start(pairs.y + row_pairs());
   let start6 = column_start(pairs.z + row_pairs());
   let start7 = column_start(pairs.w + row_pairs());
-  var sums0 = vec4f();
-  var sums1 = vec4f();
-  var sums2 = vec4f();
-  var sums3 = vec4f();
-  var sums4 = vec4f();
-  var sums5 = vec4f();
-  var sums6 = vec4f();
-  var sums7 = vec4f();
+  var sum0 = 0.0;
+  var sum1 = 0.0;
+  var sum2 = 0.0;
+  var sum3 = 0.0;
+  var sum4 = 0.0;
+  var sum5 = 0.0;
+  var sum6 = 0.0;
+  var sum7 = 0.0;
   var squares = vec4f();
   for (var step = 0u; step < args.inner; step += 16u) {
     var four = input[(input_start + step) / 4u];
@@ -54,14 +72,14 @@ fn main(
       quadBroadcast(four, 2u),
       quadBroadcast(four, 3u),
     );
-    sums0 = add(start0 + step, x, sums0);
-    sums1 = add(start1 + step, x, sums1);
-    sums2 = add(start2 + step, x, sums2);
-    sums3 = add(start3 + step, x, sums3);
-    sums4 = add(start4 + step, x, sums4);
-    sums5 = add(start5 + step, x, sums5);
-    sums6 = add(start6 + step, x, sums6);
-    sums7 = add(start7 + step, x, sums7);
+    sum0 = add(start0 + step, x, sum0);
+    sum1 = add(start1 + step, x, sum1);
+    sum2 = add(start2 + step, x, sum2);
+    sum3 = add(start3 + step, x, sum3);
+    sum4 = add(start4 + step, x, sum4);
+    sum5 = add(start5 + step, x, sum5);
+    sum6 = add(start6 + step, x, sum6);
+    sum7 = add(start7 + step, x, sum7);
   }
   // Each neighbour has squared a quarter of the row.
   var square_sum = total(squares);
@@ -70,8 +88,8 @@ fn main(
   if (row >= args.rows || own >= quarter) {
     return;
   }
-  let first = vec4f(total(sums0), total(sums1), total(sums2), total(sums3));
-  let second = vec4f(total(sums4), total(sums5), total(sums6), total(sums7));
+  let first = vec4f(sum0, sum1, sum2, sum3);
+  let second = vec4f(sum4, sum5, sum6, sum7);
   for (var step = 0u; step < 4u; step++) {
     if (pairs[step] < row_pairs()) {
       store_pair(row, pairs[step], first[step], second[step], square_sum);

@@ -35,15 +35,19 @@ const shapes: readonly Shape[] = [
   { rows: 5, columns: 64, inner: 128 },
   { rows: 3, columns: 3, inner: 144 },
   { rows: 64, columns: 65, inner: 3 },
+  { rows: 19, columns: 37, inner: 32 },
 ];
 const gatedShapes: readonly Shape[] = [
   { rows: 1, columns: 97, inner: 315 },
   { rows: 3, columns: 65, inner: 64 },
+  { rows: 11, columns: 21, inner: 48 },
 ];
 
 /** The shader that runs the variant, as reports name it. */
-const kernelName = ({ name }: Variant): string =>
-  name === 'plain' ? 'matvec' : `matvec_${name === 'workgroup' ? 'shared' : name}`;
+function kernelName({ name }: Variant, { rows, inner }: Shape): string {
+  if (name === 'quad' && inner % 16 === 0 && rows > 1) return 'matvec_quad_rows';
+  return name === 'plain' ? 'matvec' : `matvec_${name === 'workgroup' ? 'shared' : name}`;
+}
 
 const ledBy = (lead: number, values: Float32Array): Float32Array =>
   Float32Array.from([...new Array<number>(lead).fill(NaN), ...values]);
@@ -108,7 +112,7 @@ export function matvecCase(
   const product = matvecTruth({ ...truth, columns, ...(hasBias && { bias: toF64(tensors.bias) }) });
   const around = `${hasNorm ? ', normalised' : ''}${hasBias ? ', bias' : ''}${accumulate ? ', added' : ''}`;
   return {
-    kernel: kernelName(variant),
+    kernel: kernelName(variant, shape),
     variant,
     title: `${variant.name}, ${weights}, ${rows} x ${inner} by ${columns} x ${inner}${around}`,
     tensors,
@@ -130,7 +134,7 @@ function gatedCase(variant: Variant, weights: WeightStorage, shape: Shape, index
   const { rows, columns: hidden, inner } = shape;
   const { tensors, truth, options } = problemOf(shape, 2 * hidden, weights, index % 2 === 0, random);
   return {
-    kernel: kernelName(variant),
+    kernel: kernelName(variant, shape),
     variant,
     title: `${variant.name}, ${weights}, gated, ${rows} x ${inner} by 2 x ${hidden} x ${inner}`,
     tensors,

@@ -37,11 +37,11 @@ type MatvecKernel = Kernel<
 >;
 /** How many elements a shader reads at once. */
 type Width = 'ones' | 'fours' | 'sixteens';
-type Shader = 'matvec' | 'matvec_shared' | 'matvec_subgroup' | 'matvec_quad';
+type Shader = 'matvec' | 'matvec_shared' | 'matvec_subgroup' | 'matvec_quad' | 'matvec_quad_rows';
 
-function kernelOf(shader: Shader, width: Width, weights: WeightStorage, gated: boolean): MatvecKernel {
+function kernelOf(shader: Shader, width: Width, weights: WeightStorage, gated: boolean, blocks = 0): MatvecKernel {
   const isHalf = weights === 'f16';
-  const usesSubgroups = shader === 'matvec_subgroup' || shader === 'matvec_quad';
+  const usesSubgroups = shader === 'matvec_subgroup' || shader.startsWith('matvec_quad');
   const usesShare = shader === 'matvec_shared' || shader === 'matvec_subgroup';
   const of = {
     shader,
@@ -53,7 +53,11 @@ function kernelOf(shader: Shader, width: Width, weights: WeightStorage, gated: b
       ...(shader === 'matvec_shared' ? ['workgroup_sum'] : []),
     ],
     numbers,
-    constants: { gated: gated ? 1 : 0, ...(width === 'ones' && { half_weights: isHalf ? 1 : 0 }) },
+    constants: {
+      gated: gated ? 1 : 0,
+      ...(width === 'ones' && { half_weights: isHalf ? 1 : 0 }),
+      ...(blocks > 0 && { blocks }),
+    },
   };
   return width === 'ones' || isHalf
     ? defineKernel({ ...of, tensors: ['input', 'weight:u32', 'gain', 'bias', '>output'] })
@@ -66,7 +70,15 @@ interface Form {
   /** Widest first; the first that the tensors allow is taken, and where none is the safe variant. */
   readonly widths: readonly Width[];
   readonly grid: (rows: number, rowPairs: number) => Grid;
+  /** For two rows and more, with the same bits: a weight is read once for several of them. */
+  readonly severalRows?: {
+    readonly shader: Shader;
+    readonly grid: (rows: number, rowPairs: number, blocks: number) => Grid;
+  };
 }
+
+/** Blocks of four rows that an invocation makes, of which its shader knows 1, 2 and 4. */
+const blocksOf = (rows: number): number => (rows > 8 ? 4 : rows > 4 ? 2 : 1);
 
 /** Invocations of a workgroup of `matvec_quad.wgsl`. */
 const quadInvocations = 16;
@@ -93,23 +105,41 @@ const forms: readonly Form[] = [
     grid: (rows, rowPairs) => gridOf(rows * rowPairs, 4),
   },
   {
-    variant: { name: 'quad', features: ['subgroups'], serves: (bucket) => !bucket.includes('-odd,') },
+    variant: {
+      name: 'quad',
+      features: ['subgroups'],
+      serves: (bucket) => !bucket.includes('-odd,'),
+      // llvmpipe, which has larger workgroups, compiles it for seconds, and for many rows for a minute.
+      suits: ({ workgroupInvocationsMax }) => workgroupInvocationsMax <= 256,
+    },
     shader: 'matvec_quad',
     widths: ['sixteens'],
     // An invocation makes four pairs of a row, which its three neighbours make too.
     grid: (rows, rowPairs) => gridOf(rows * Math.ceil(rowPairs / 16) * 4, quadInvocations),
+    // Four pairs of so many blocks of rows.
+    severalRows: {
+      shader: 'matvec_quad_rows',
+      grid: (rows, rowPairs, blocks) =>
+        gridOf(Math.ceil(rows / (4 * blocks)) * Math.ceil(rowPairs / 16) * 4, quadInvocations),
+    },
   },
 ];
 
 const keyOf = (...of: Parameters<typeof kernelOf>): string => of.join();
 const kernels: ReadonlyMap<string, MatvecKernel> = new Map(
-  forms.flatMap(({ shader, widths }) =>
+  forms.flatMap(({ shader, severalRows, widths }) =>
     widths.flatMap((width) =>
       (['f32', 'f16'] as const).flatMap((weights) =>
-        [false, true].map((gated): [string, MatvecKernel] => [
-          keyOf(shader, width, weights, gated),
-          kernelOf(shader, width, weights, gated),
-        ]),
+        [false, true].flatMap((gated): [string, MatvecKernel][] => {
+          const made = [...(severalRows === undefined ? [] : [1, 2, 4])].map(
+            (blocks) =>
+              [
+                keyOf('matvec_quad_rows', width, weights, gated, blocks),
+                kernelOf('matvec_quad_rows', width, weights, gated, blocks),
+              ] satisfies [string, MatvecKernel],
+          );
+          return [[keyOf(shader, width, weights, gated), kernelOf(shader, width, weights, gated)], ...made];
+        }),
       ),
     ),
   ),
@@ -174,11 +204,16 @@ function dispatchFor(of: MatvecOptions, gated: boolean): Dispatch {
   const chosen = variantNamed(forms, choices.variantOf(matvecFamily, bucket));
   const width = chosen.widths.find((own) => allows(own, of));
   const form = width === undefined ? plain : chosen;
-  const kernel = present(
-    kernels.get(keyOf(form.shader, width ?? 'ones', weights, gated)),
-    `matvec does not know weights ${weights}`,
-  );
-  return dispatchOf(kernel, boundOf(of), sizesOf(of), form.grid(rows, gated ? columns : Math.ceil(columns / 2)));
+  const rowPairs = gated ? columns : Math.ceil(columns / 2);
+  const several = rows > 1 ? form.severalRows : undefined;
+  const blocks = blocksOf(rows);
+  const key =
+    several === undefined
+      ? keyOf(form.shader, width ?? 'ones', weights, gated)
+      : keyOf(several.shader, width ?? 'ones', weights, gated, blocks);
+  const kernel = present(kernels.get(key), `matvec does not know weights ${weights}`);
+  const grid = several === undefined ? form.grid(rows, rowPairs) : several.grid(rows, rowPairs, blocks);
+  return dispatchOf(kernel, boundOf(of), sizesOf(of), grid);
 }
 
 /** Whether rows and tensors start where elements of this width do. */
