@@ -8,7 +8,7 @@ import { hubOfPage, type PageHub } from './hub-of-page.ts';
 import { obstacleHere } from './obstacle.ts';
 import { countText } from './page-parts.ts';
 import { createVolunteerMemory } from './volunteer-memory.ts';
-import { volunteerPage } from './volunteer-page.ts';
+import { volunteerPage, type VolunteerPage } from './volunteer-page.ts';
 
 /** How often the page asks what is waiting, while nobody has started. */
 const askMs = 10_000;
@@ -25,12 +25,13 @@ export async function openVolunteerDoor(root: HTMLElement): Promise<void> {
   }
   const memory = createVolunteerMemory();
   const obstacle = obstacleHere({ isSecureContext, gpu: navigator.gpu });
+  const peers = peersChoice(location);
   let announced: Announced = { state: 'asking' };
   const volunteer = openBrowserVolunteer({
     address: hub.address,
     addressText: hub.text,
     lie: new URLSearchParams(location.search).has('lie'),
-    peers: new URLSearchParams(location.search).get('peers') !== 'off',
+    peers: peers.allowed,
     changed: (view) => {
       memory.remember(view, performance.now());
       show();
@@ -53,7 +54,10 @@ export async function openVolunteerDoor(root: HTMLElement): Promise<void> {
     document.title = titleOf(view);
     const current = memory.current(view, now);
     render(
-      volunteerPage({ view, announced, obstacle, current, worked: memory.worked(), bars: memory.bars(now) }, actions),
+      volunteerPage(
+        { view, announced, obstacle, peers, current, worked: memory.worked(), bars: memory.bars(now) },
+        actions,
+      ),
       root,
     );
   };
@@ -69,6 +73,15 @@ export async function openVolunteerDoor(root: HTMLElement): Promise<void> {
   setInterval(() => {
     if (!document.hidden && volunteer.view().phase === 'running') show();
   }, redrawMs);
+}
+
+/** `?peers=off`: this tab links to its hub alone. */
+function peersChoice({ href }: Location): VolunteerPage['peers'] {
+  const url = new URL(href);
+  const allowed = url.searchParams.get('peers') !== 'off';
+  if (allowed) url.searchParams.set('peers', 'off');
+  else url.searchParams.delete('peers');
+  return { allowed, otherwise: url.href };
 }
 
 function titleOf({ phase, excluded, verified, hub }: VolunteerView): string {
@@ -90,6 +103,7 @@ function showWrongAddress(root: HTMLElement, problem: string): void {
     view: stoppedView('unknown'),
     announced: { state: 'untold' },
     obstacle: problem,
+    peers: peersChoice(location),
     current: undefined,
     worked: [],
     bars: [],

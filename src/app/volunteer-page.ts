@@ -29,6 +29,8 @@ export interface VolunteerPage {
   /** The unit to show: the running one, or for a moment the last. */
   readonly current: CurrentUnit | undefined;
   readonly worked: readonly WorkedJob[];
+  /** Whether this tab links to other volunteers, and the address of this page where it is the other way round. */
+  readonly peers: { readonly allowed: boolean; readonly otherwise: string };
   /** Results sent per interval, the newest last. */
   readonly bars: readonly number[];
 }
@@ -81,7 +83,7 @@ function buttons({ view, obstacle }: VolunteerPage, actions: VolunteerActions): 
   </div>`;
 }
 
-const invitation = ({ view, announced }: VolunteerPage): TemplateResult => html`
+const invitation = ({ view, announced, peers }: VolunteerPage): TemplateResult => html`
   <p>
     After you press Start, this tab computes small pieces of other people’s jobs, and other volunteers’ results check
     each of them. It uses electricity as a game does, and some data to fetch inputs.
@@ -91,6 +93,15 @@ const invitation = ({ view, announced }: VolunteerPage): TemplateResult => html`
     <dd data-announced=${announced.state}>${announcedText(announced)}</dd>
     <dt>Hub</dt>
     <dd>${view.hub.address}</dd>
+    <dt>Sees your IP address</dt>
+    <dd data-peers=${peers.allowed ? 'on' : 'off'}>
+      ${
+        peers.allowed
+          ? html`the hub, and other volunteers where weights go from tab to tab;
+              <a href=${peers.otherwise}>let only the hub see it</a>`
+          : html`the hub alone: all weights come from there; <a href=${peers.otherwise}>share with other volunteers</a>`
+      }
+    </dd>
     <dt>Stays here</dt>
     <dd>a key that names you to the hub, and fetched inputs (in this browser’s IndexedDB)</dd>
   </dl>

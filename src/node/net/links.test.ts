@@ -116,6 +116,29 @@ describe('peer links in Node', () => {
     expect(await new Promise((resolve) => far.onClose(resolve))).toBe('closed by the other side: that was all');
   });
 
+  test('a peer that takes no links answers no offer, and dials as ever', async () => {
+    const options = await newOptions();
+    const closed = await openPeerListener({ ...options, accepts: false });
+    let reached = 0;
+    closed.onLink(() => reached++);
+    const dialled = volunteer.listener.dial(options.peer).then(
+      () => 'linked',
+      () => 'not linked',
+    );
+    // Signals are in order: when what it dials itself stands, the offer before has long been seen.
+    const accepted = new Promise<Link>((resolve) => hub.listener.onLink(resolve));
+    const near = await closed.dial(hub.peer);
+    await near.send('control', Uint8Array.of(3));
+    const far = await accepted;
+    expect(await new Promise((resolve) => far.onFrame((_lane, frame) => resolve([...frame])))).toEqual([3]);
+    const second = await pair();
+    expect(await Promise.race([dialled, second.near.send('control', Uint8Array.of(4)).then(() => 'nothing')])).toBe(
+      'nothing',
+    );
+    expect(reached).toBe(0);
+    await closed.close();
+  });
+
   test('dialling a peer that is not there says so', async () => {
     const absent = (await newOptions()).peer;
     await expect(volunteer.listener.dial(absent)).rejects.toThrow(
@@ -195,6 +218,17 @@ describe('peer links in Node', () => {
     };
     await expect.poll(again, { timeout: 20_000, interval: 250 }).toBe(1);
     expect(await far.closed()).toBeUndefined();
+  });
+
+  test('a dial while the signalling server is just out of reach waits for it and needs no second try', async () => {
+    const own = await open();
+    // A hub that was away for a while comes back to it; `pair` says when.
+    await expect.poll(() => pair().then(Boolean, () => false), { timeout: 20_000 }).toBe(true);
+    const accepted = new Promise<Link>((resolve) => hub.listener.onLink(resolve));
+    own.listener.refresh();
+    const link = await own.listener.dial(hub.peer);
+    expect(link.binding).toBe((await accepted).binding);
+    await own.listener.close();
   });
 });
 
