@@ -28,6 +28,7 @@ import { ropeCases, ropeKernels } from './rope.ts';
 import { sampleCases, sampleKernels } from './sample.ts';
 import { siluGateCases, siluGateKernels } from './silu-gate.ts';
 import { softmaxCases, softmaxKernels } from './softmax.ts';
+import { ssmCases, ssmKernels } from './ssm.ts';
 import { int8Kernels, int8MatmulCases } from './int8-matmul.ts';
 import { dctCases, dctKernels } from './dct.ts';
 import { globalNormCases, globalNormKernels } from './global-norm.ts';
@@ -76,6 +77,7 @@ export const kernels: readonly Pick<Kernel, 'name' | 'pipeline' | 'tensors' | 'n
   ...sgdKernels,
   ...topKKernels,
   ...embeddingPartKernels,
+  ...ssmKernels,
 ];
 
 const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
@@ -111,6 +113,7 @@ const caseMakers: readonly ((random: Random) => readonly KernelCase[])[] = [
   sgdCases,
   topKCases,
   embeddingPartCases,
+  ssmCases,
 ];
 
 /** Each operation's cases come from a stream of their own, so that adding one leaves the others' numbers alone. */
