@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { launchFirefox } from '../e2e/support/firefox.ts';
 import { launchBrowser } from '../src/node/browser.ts';
 import { isInstalled, root, tell } from '../src/node/prepare.mjs';
+import type { InferenceReport } from './inference.ts';
 import type { MeasuredCase } from './measure.ts';
 import type { KernelBench, Opened } from './page/page.ts';
 import { sentenceOf, type RunCeilings } from './report.ts';
@@ -17,6 +18,8 @@ export interface BrowserOptions {
   readonly peers: boolean;
   readonly rounds: number;
   readonly problems: readonly string[];
+  /** Whether a whole model is measured too. */
+  readonly inference: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -25,6 +28,7 @@ export interface BrowserRun extends Opened {
   readonly browser: string;
   readonly ceilings: RunCeilings;
   readonly cases: readonly MeasuredCase[];
+  readonly inference?: InferenceReport;
   /** Problems that ended in an error, with its text. */
   readonly broken: Readonly<Record<string, string>>;
   /** Which variants of ours ran. */
@@ -54,9 +58,19 @@ export async function raceInBrowser(options: BrowserOptions): Promise<BrowserRun
           say(`${problem}: ${broken[problem]}`);
         }
       }
+      const inference = options.inference ? await driven.call('inference', rounds) : undefined;
+      for (const one of inference?.cases ?? []) say(sentenceOf(one));
       const variants = await driven.call('variants');
       for (const line of variants) say(`variant: ${line}`);
-      return { ...opened, browser: driven.browser, ceilings, cases, broken, variants };
+      return {
+        ...opened,
+        browser: driven.browser,
+        ceilings,
+        cases,
+        ...(inference && { inference }),
+        broken,
+        variants,
+      };
     } finally {
       await driven.close();
     }

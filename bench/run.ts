@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- --suite wire,kernels,duty,network,hub,pipeline --peers --rounds 9 --json`: runs the chosen suites and prints a table, or one
+ * `npm run bench -- --suite wire,kernels,inference,duty,network,hub,pipeline --peers --rounds 9 --json`: runs the chosen suites and prints a table, or one
  * JSON object. How they are timed is in `measure.ts`; `docs/benchmarks.md` tells what each suite and option is for.
  */
 
@@ -22,7 +22,7 @@ import { reportOf, sentenceOf } from './report.ts';
 import { writeSwarm } from './swarm-report.ts';
 import { wireCases } from './wire.ts';
 
-const suites = ['wire', 'kernels', 'duty', 'network', 'hub', 'pipeline'] as const;
+const suites = ['wire', 'kernels', 'inference', 'duty', 'network', 'hub', 'pipeline'] as const;
 type Suite = (typeof suites)[number];
 const browsers = ['chromium', 'firefox'] as const;
 
@@ -112,16 +112,20 @@ async function main(): Promise<number> {
       wire.push(await measure(one, settings.rounds, () => performance.now() / 1000));
     }
   }
-  const kernels = settings.suites.includes('kernels')
-    ? await raceInBrowser({ ...settings, problems: settings.cases ?? Object.keys(problems), say })
-    : undefined;
+  const hasKernels = settings.suites.includes('kernels');
+  const inference = settings.suites.includes('inference');
+  const chosen = hasKernels ? (settings.cases ?? Object.keys(problems)) : [];
+  const kernels =
+    hasKernels || inference
+      ? await raceInBrowser({ ...settings, peers: settings.peers && hasKernels, problems: chosen, inference, say })
+      : undefined;
   const network = settings.suites.includes('network') ? await measureNetwork(settings.rounds, say) : [];
   const hub = settings.suites.includes('hub') ? await measureHub(settings.rounds, say) : [];
-  const cases = [...wire, ...(kernels?.cases ?? []), ...network, ...hub];
+  const cases = [...wire, ...(kernels?.cases ?? []), ...(kernels?.inference?.cases ?? []), ...network, ...hub];
   const pipeline = settings.suites.includes('pipeline') ? await measurePipeline(say) : undefined;
   const duty = settings.suites.includes('duty') ? await measureDuty(say) : undefined;
   // A choice of cases, or ours alone, is no comparison to keep.
-  if (kernels !== undefined && settings.peers && settings.cases === undefined) {
+  if (kernels !== undefined && hasKernels && settings.peers && settings.cases === undefined) {
     const folder = join(root, 'bench', 'results', 'kernels');
     for (const path of writeKernels(machine, settings.rounds, kernels, folder)) say(`wrote ${relative(root, path)}`);
   }
@@ -134,6 +138,7 @@ async function main(): Promise<number> {
       machine,
       ...where,
       cases: cases.map(reportOf),
+      ...(kernels?.inference && { sixteenOverOne: kernels.inference.sixteenOverOne }),
       ...(duty && { duty }),
       ...(pipeline && { pipeline }),
     };
@@ -142,6 +147,9 @@ async function main(): Promise<number> {
     const lines = [
       machine,
       ...cases.map(sentenceOf),
+      ...(kernels?.inference === undefined
+        ? []
+        : [`a step of 16 sequences takes ${kernels.inference.sixteenOverOne.toFixed(2)} times as long as one of 1`]),
       ...(duty === undefined ? [] : dutyLines(duty)),
       ...(pipeline ?? []).map(pipelineLine),
     ];

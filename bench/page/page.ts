@@ -6,6 +6,7 @@
 import { openTunedDevice, type TunedDevice } from '../../src/adapters/gpu/tuned-device.ts';
 import { createMemoryWinners } from '../../src/adapters/store/memory-winners.ts';
 import { measureCeilings } from '../../src/kernels/ceilings.ts';
+import { measureInference, type InferenceReport } from '../inference.ts';
 import { oursOn } from '../kernels/ours.ts';
 import { problems } from '../kernels/problem.ts';
 import { race, type Library } from '../kernels/work.ts';
@@ -24,6 +25,8 @@ export interface KernelBench {
   open(withPeers: boolean): Promise<Opened>;
   ceilings(): Promise<RunCeilings>;
   race(problem: string, rounds: number): Promise<MeasuredCase>;
+  /** Tokens a second of a whole model. */
+  inference(rounds: number): Promise<InferenceReport>;
   /** Which variant won each bucket that the problems asked for, one line each; what was wrong too. */
   variants(): readonly string[];
 }
@@ -69,6 +72,7 @@ const kernelBench: KernelBench = {
     const secondsMin = openedDevice().description.fallback ? 0 : runSecondsMin;
     return race(make(), libraries, { rounds, now: () => performance.now() / 1000, secondsMin });
   },
+  inference: (rounds) => measureInference(openedDevice(), rounds, () => performance.now() / 1000),
   variants: () => variantsOf(openedDevice().tuner),
 };
 
