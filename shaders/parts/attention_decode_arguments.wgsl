@@ -1,6 +1,6 @@
 // What every variant of `attention-decode.ts` is told and binds. Keys and values lie in pages of `page_tokens` positions, a
 // multiple of four; `pages` says for each slot which page holds which stretch of its sequence, and `places` for each row
-// its slot and its position before `advance` is added.
+// its slot and its position before `advance` is added. Queries, keys and values are bound by `attention_decode_ones` or `_fours`.
 
 struct Arguments {
   query_offset: u32,
@@ -22,9 +22,6 @@ struct Arguments {
 }
 
 @group(0) @binding(0) var<uniform> args: Arguments;
-@group(0) @binding(1) var<storage, read> query: array<f32>;
-@group(0) @binding(2) var<storage, read> key: array<f32>;
-@group(0) @binding(3) var<storage, read> value: array<f32>;
 @group(0) @binding(4) var<storage, read> places: array<u32>;
 @group(0) @binding(5) var<storage, read> pages: array<u32>;
 @group(0) @binding(6) var<storage, read_write> output: array<f32>;

@@ -7,14 +7,23 @@
 import { assert } from '../core/assert.ts';
 import { attentionTolerance, attentionTruth, type AttentionSizes } from './attention-cases.ts';
 import type { Dispatch } from './device.ts';
-import { defineKernel, dispatchOf, elementGrid, rowGrid, setNumber, type Kernel, type Tensor } from './kernel.ts';
+import {
+  defineKernel,
+  dispatchOf,
+  elementGrid,
+  inFours,
+  rowGrid,
+  setNumber,
+  type Kernel,
+  type Tensor,
+} from './kernel.ts';
 import { dealPages, pagedNumbers, type PagedRows } from './pages.ts';
 import { normals, toF64, type KernelCase } from './test-case.ts';
 import type { Random } from '../core/prng.ts';
 import { bucketOf, safeChoices, sizesOf, type Choices, type Family, type Variant } from './variants.ts';
 
 const declaration = {
-  parts: ['attention_decode_arguments'],
+  parts: ['attention_decode_arguments', 'attention_decode_ones'],
   tensors: ['query', 'key', 'value', 'places:u32', 'pages:u32', '>output'],
   numbers: [
     'rows',
@@ -37,16 +46,38 @@ const subgroup = defineKernel({
   parts: ['subgroups', ...declaration.parts],
 });
 
+/** For heads of up to 16, 32, ... dimensions. */
+const quads = Array.from({ length: 8 }, (_, index) =>
+  defineKernel({
+    shader: 'attention_decode_quad',
+    ...declaration,
+    parts: ['subgroups', 'attention_decode_arguments', 'attention_decode_fours'],
+    constants: { tiers: index + 1 },
+  }),
+);
+
 /** Largest head that the shaders with a workgroup for each head hold. */
 export const decodeHeadSizeMax = 256;
 /** Dimensions of a head that one invocation of the plain shader sums. */
 const dimensionTile = 16;
 
-const variants: readonly (Variant & { readonly kernel: typeof plain })[] = [
-  { name: 'plain', features: [], kernel: plain },
-  { name: 'workgroup', features: [], kernel: workgroup },
-  { name: 'subgroup', features: ['subgroups'], kernel: subgroup },
+interface DecodeVariant extends Variant {
+  /** Undefined where it does not serve such heads. */
+  readonly kernelFor: (headSize: number) => typeof plain | undefined;
+}
+
+const variants: readonly DecodeVariant[] = [
+  { name: 'plain', features: [], kernelFor: () => plain },
+  { name: 'workgroup', features: [], kernelFor: () => workgroup },
+  { name: 'subgroup', features: ['subgroups'], kernelFor: () => subgroup },
+  {
+    name: 'quad',
+    features: ['subgroups'],
+    serves: (bucket) => sizesOf(bucket)['odd'] === undefined && (sizesOf(bucket)['head'] ?? 0) <= 16 * quads.length,
+    kernelFor: (headSize) => quads[Math.ceil(headSize / 16) - 1],
+  },
 ];
+const allKernels = [plain, workgroup, subgroup, ...quads];
 
 export interface AttentionDecodeOptions extends PagedRows {
   /** [rows, heads, headSize], rows `queryStride` elements apart; default heads * headSize. */
@@ -72,9 +103,13 @@ export function attentionDecodeDispatch(of: AttentionDecodeOptions): Dispatch {
   const { query, key, value, places, pages, output, rows, heads, kvHeads, headSize, choices = safeChoices } = of;
   assert(headSize <= decodeHeadSizeMax, `attention_decode: headSize ${headSize} is above ${decodeHeadSizeMax}`);
   const { positions = of.pagesEach * of.pageTokens } = of;
-  const bucket = bucketOf({ positions: Math.min(positions, trialPositionsMax), head: headSize });
+  const { queryStride = heads * headSize, keyValueStride = kvHeads * headSize } = of;
+  const isWide = inFours(headSize, query, key, value) && queryStride % 4 === 0 && keyValueStride % 4 === 0;
+  const sizes = { positions: Math.min(positions, trialPositionsMax), head: headSize };
+  const bucket = bucketOf({ ...sizes, ...(!isWide && { odd: 1 }) });
   const wanted = choices.variantOf(attentionDecodeFamily, bucket);
-  const kernel = variants.find(({ name }) => name === wanted)?.kernel ?? plain;
+  const found = variants.find(({ name, serves }) => name === wanted && (serves?.(bucket) ?? true));
+  const kernel = found?.kernelFor(headSize) ?? plain;
   const each = kernel === plain ? Math.ceil(headSize / dimensionTile) : 1;
   return dispatchOf(
     kernel,
@@ -84,8 +119,8 @@ export function attentionDecodeDispatch(of: AttentionDecodeOptions): Dispatch {
       heads,
       kv_heads: kvHeads,
       head_size: headSize,
-      query_stride: of.queryStride ?? heads * headSize,
-      kv_stride: of.keyValueStride ?? kvHeads * headSize,
+      query_stride: queryStride,
+      kv_stride: keyValueStride,
       scale: 1 / Math.sqrt(headSize),
     },
     kernel === plain ? elementGrid(rows * heads * each) : rowGrid(rows * heads),
@@ -94,7 +129,7 @@ export function attentionDecodeDispatch(of: AttentionDecodeOptions): Dispatch {
 
 /** Makes this dispatch of `attentionDecodeDispatch` that of positions so many further on. */
 export function moveAttentionDecode(dispatch: Dispatch, advance: number): void {
-  const kernel = variants.find((variant) => variant.kernel.pipeline === dispatch.pipeline)?.kernel ?? plain;
+  const kernel = allKernels.find(({ pipeline }) => pipeline === dispatch.pipeline) ?? plain;
   setNumber(dispatch, kernel, 'advance', advance);
 }
 
@@ -114,7 +149,7 @@ export const attentionDecodeFamily: Family = {
   },
 };
 
-export const attentionDecodeKernels: readonly Kernel[] = [plain, workgroup, subgroup];
+export const attentionDecodeKernels: readonly Kernel[] = allKernels;
 
 interface DecodeSizes extends Pick<AttentionSizes, 'heads' | 'kvHeads' | 'headSize'> {
   /** Of each row, in a sequence of its own. */
@@ -148,8 +183,9 @@ function decodeCase(random: Random, of: DecodeSizes): (variant: string) => Kerne
   return (name) => {
     const variant = variants.find((own) => own.name === name);
     return {
-      kernel: variant?.kernel.name ?? name,
+      kernel: name === 'plain' ? plain.name : `${plain.name}_${name}`,
       ...(variant && { variant }),
+      ...(headSize % 4 === 0 && { alignment: 4 as const }),
       title: `rows at ${positions.join()}, pages of ${pageTokens}, ${heads} heads of ${headSize} on ${kvHeads}, ${name}`,
       tensors: {
         query,
@@ -189,4 +225,9 @@ export const attentionDecodeCases = (random: Random): KernelCase[] =>
     { positions: [96, 63], pageTokens: 32, heads: 3, kvHeads: 3, headSize: 65 },
     { positions: [314], pageTokens: 64, heads: 2, kvHeads: 1, headSize: 128 },
     { positions: [31], pageTokens: 8, heads: 2, kvHeads: 1, headSize: 256 },
-  ].flatMap((sizes): KernelCase[] => variants.map(({ name }) => decodeCase(random, sizes)(name)));
+    { positions: [5, 30, 13], pageTokens: 8, heads: 4, kvHeads: 2, headSize: 20 },
+  ].flatMap((sizes): KernelCase[] =>
+    variants
+      .filter(({ name }) => name !== 'quad' || (sizes.headSize % 4 === 0 && sizes.headSize <= 128))
+      .map(({ name }) => decodeCase(random, sizes)(name)),
+  );
