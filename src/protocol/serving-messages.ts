@@ -21,6 +21,9 @@ const token = whole(0, 1_000_000);
 const tokens = v.pipe(v.array(token), v.maxLength(servedContextMax));
 const stream = whole(0, Number.MAX_SAFE_INTEGER);
 const position = whole(0, servedContextMax);
+/** The number of a request's last sample, at most. */
+export const sampleMax = 1_000_000;
+const sample = whole(0, sampleMax);
 /** Alternatives that may be asked for at each place: OpenAI's bound. */
 export const topLogprobsMax = 20;
 const top = v.pipe(v.array(v.strictTuple([token, finite])), v.maxLength(topLogprobsMax));
@@ -73,7 +76,7 @@ const chosenSchema = v.strictObject({
 });
 export type ChosenToken = v.InferOutput<typeof chosenSchema>;
 
-const answeredSchema = v.strictObject({ sample: whole(0, 1_000_000), token, logprob: finite, top });
+const answeredSchema = v.strictObject({ sample, token, logprob: finite, top });
 export type AnsweredToken = v.InferOutput<typeof answeredSchema>;
 
 const computedBySchema = v.strictObject({
@@ -114,11 +117,7 @@ export const servingSchemas = {
     promptTokens: v.pipe(tokens, v.minLength(1)),
     /** Samples in all, where they come in several messages. */
     count: whole(1, sequencesMax),
-    samples: v.pipe(
-      v.array(v.strictObject({ stream, sample: whole(0, 1_000_000), tokens })),
-      v.minLength(1),
-      v.maxLength(sequencesMax),
-    ),
+    samples: v.pipe(v.array(v.strictObject({ stream, sample, tokens })), v.minLength(1), v.maxLength(sequencesMax)),
     sampling: samplingSchema,
   }),
   'stage-close': v.strictObject({
@@ -154,7 +153,7 @@ export const servingSchemas = {
     job: jobId,
     promptTokens: v.pipe(tokens, v.minLength(1)),
     /** Samples `first` to `first + samples - 1` of the seed. */
-    firstSample: whole(0, 1_000_000),
+    firstSample: sample,
     samples: whole(1, 1024),
     ...samplingFields,
   }),
@@ -162,13 +161,13 @@ export const servingSchemas = {
   'ask-stop': v.strictObject({
     type: v.literal('ask-stop'),
     id: requestId,
-    samples: v.optional(v.array(whole(0, 1_000_000))),
+    samples: v.optional(v.array(sample)),
   }),
   answer: v.strictObject({
     type: v.literal('answer'),
     id: requestId,
     tokens: v.array(answeredSchema),
-    finished: v.array(v.strictObject({ sample: whole(0, 1_000_000), reason: finishReason })),
+    finished: v.array(v.strictObject({ sample, reason: finishReason })),
   }),
   /** The last word on a request. */
   answered: v.strictObject({

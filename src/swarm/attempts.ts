@@ -6,6 +6,7 @@
 
 import { present } from '../core/assert.ts';
 import type { AccountId, Digest, PeerId } from '../core/ids.ts';
+import { unitFailuresMax } from '../core/limits.ts';
 
 /** Why a lease ended without a result. */
 export type EndReason = 'expired' | 'released' | 'lost' | 'failed' | 'revoked' | 'restarted';
@@ -131,6 +132,23 @@ export const mayReturn = (attempt: Attempt): boolean =>
   attempt.state === 'lost' ||
   attempt.state === 'restarted' ||
   attempt.state === 'released';
+
+/** Attempts that failed or were too slow. */
+export const troubleIn = (unit: Unit | null | undefined): readonly Attempt[] =>
+  (unit?.attempts ?? []).filter(({ state }) => state === 'failed' || state === 'expired');
+
+export const accountsOf = (attempts: readonly Attempt[]): number =>
+  new Set(attempts.map(({ account }) => account)).size;
+
+/** Three volunteers on which a unit failed speak against the job, too slow ones in twice that number, few ones that fail often. */
+export function failsEverywhere(unit: Unit | null | undefined): boolean {
+  const trouble = troubleIn(unit);
+  return (
+    accountsOf(trouble.filter(({ state }) => state === 'failed')) >= unitFailuresMax ||
+    accountsOf(trouble) >= 2 * unitFailuresMax ||
+    trouble.length >= 4 * unitFailuresMax
+  );
+}
 
 /** Tabs of one machine or house share an address block; only where it is known and not this machine's own does it count. */
 export const isSharedBlock = (a: string, b: string): boolean => a === b && isTellingBlock(a);

@@ -9,14 +9,17 @@
 import type { AccountId, Digest, JobId, PeerId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
 import type { Random } from '../core/prng.ts';
-import { leaseMsMax, unitFailuresMax } from '../core/limits.ts';
+import { leaseMsMax } from '../core/limits.ts';
 import type { Manifest } from '../protocol/manifest.ts';
 import { shortReason, type JobPhase, type JobState, type Lease } from '../protocol/messages.ts';
 import type { LeaseKey, MessageOf } from '../protocol/messages.ts';
 import {
   applyAttemptFact,
   isSharedBlock,
+  accountsOf,
+  failsEverywhere,
   mayReturn,
+  troubleIn,
   type AttemptFact,
   type EndReason,
   type Unit,
@@ -438,20 +441,15 @@ export abstract class Coordinator {
   protected abstract needsMore(unit: number): boolean;
   protected abstract resumed(unit: number): void;
 
-  /** Three volunteers on which a unit failed speak against the job, too slow ones in twice that number, few ones that fail often. */
   private failIfHopeless(unit: number, reason: string, now: number): void {
-    if (!this.isActive) return;
-    const failed = new Set<AccountId>();
-    const troubled = new Set<AccountId>();
-    let trouble = 0;
-    for (const attempt of this.record.table.units[unit]?.attempts ?? []) {
-      if (attempt.state === 'failed') failed.add(attempt.account);
-      if (attempt.state !== 'failed' && attempt.state !== 'expired') continue;
-      troubled.add(attempt.account);
-      trouble++;
-    }
-    if (failed.size < unitFailuresMax && troubled.size < 2 * unitFailuresMax && trouble < 4 * unitFailuresMax) return;
-    this.finish('failed', `unit ${unit} failed on ${troubled.size} volunteers: ${reason}`, now);
+    if (!this.isActive || !this.isHopeless(unit)) return;
+    const troubled = accountsOf(troubleIn(this.record.table.units[unit]));
+    this.finish('failed', `unit ${unit} failed on ${troubled} volunteers: ${reason}`, now);
+  }
+
+  /** Whether what became of the unit's attempts speaks against the job. */
+  protected isHopeless(unit: number): boolean {
+    return failsEverywhere(this.record.table.units[unit]);
   }
 }
 

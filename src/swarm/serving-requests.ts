@@ -7,10 +7,10 @@
  */
 
 import type { PeerId } from '../core/ids.ts';
-import { requestsWaitingMax } from '../core/limits.ts';
+import { headerBytesMax, requestsWaitingMax } from '../core/limits.ts';
 import type { ServePlan } from '../protocol/manifest.ts';
 import type { MessageOf } from '../protocol/messages.ts';
-import type { ChosenToken, ComputedBy, ServeSampling } from '../protocol/serving-messages.ts';
+import { sampleMax, type ChosenToken, type ComputedBy, type ServeSampling } from '../protocol/serving-messages.ts';
 
 type Ask = MessageOf<'ask'>;
 type Refusal = Omit<MessageOf<'ask-refused'>, 'type' | 'id'>;
@@ -83,7 +83,8 @@ export class ServingRequests {
   stop(from: PeerId, { id, samples }: Pick<MessageOf<'ask-stop'>, 'id' | 'samples'>): void {
     const request = this.requests.get(keyOf(from, id));
     if (request === undefined) return;
-    const isStopped = (sample: number): boolean => samples === undefined || samples.includes(sample);
+    const named = samples === undefined ? undefined : new Set(samples);
+    const isStopped = (sample: number): boolean => named === undefined || named.has(sample);
     request.undealt = request.undealt.filter((sample) => !isStopped(sample));
     for (const group of request.groups) {
       this.drop(
@@ -131,14 +132,18 @@ export class ServingRequests {
     return dealt;
   }
 
-  /** What a pipeline's first stage reports. */
-  take(pipeline: number, tokens: readonly ChosenToken[]): void {
+  /** What a pipeline's first stage reports; returns how many of these tokens were the next ones of their samples. */
+  take(pipeline: number, tokens: readonly ChosenToken[]): number {
     const answers = new Map<Request, MessageOf<'answer'>>();
+    let taken = 0;
     for (const token of tokens) {
       const group = this.byStream.get(token.stream);
       const sample = group?.samples.get(token.stream);
       if (group === undefined || sample === undefined || group.pipeline !== pipeline) continue;
       if (token.position !== group.promptTokens.length + sample.tokens.length) continue;
+      // Volunteers are strangers.
+      if (token.token >= this.plan.model.vocabulary) continue;
+      taken++;
       const answer = answers.get(group.request) ?? newAnswer(group.request);
       answers.set(group.request, answer);
       this.append(group, sample, token, answer);
@@ -147,6 +152,7 @@ export class ServingRequests {
       this.port.send(request.from, answer);
       this.endIfDone(request);
     }
+    return taken;
   }
 
   private append(
@@ -161,7 +167,7 @@ export class ServingRequests {
     const hasStopped = group.sampling.stopTokens.includes(token);
     if (!hasStopped) {
       tokens.push(token);
-      answer.tokens.push({ sample, token, logprob, top: [...top] });
+      answer.tokens.push({ sample, token, logprob, top: top.slice(0, group.sampling.topLogprobs) });
     }
     if (!hasStopped && tokens.length < group.sampling.maxTokens) return;
     answer.finished.push({ sample, reason: hasStopped ? 'stop' : 'length' });
@@ -220,7 +226,7 @@ export class ServingRequests {
   }
 
   /** Why this request is not taken, or undefined. */
-  private objectionTo(from: PeerId, { id, promptTokens }: Ask): Refusal | undefined {
+  private objectionTo(from: PeerId, { id, promptTokens, firstSample, samples }: Ask): Refusal | undefined {
     const { model, context } = this.plan;
     if (this.requests.has(keyOf(from, id))) return invalid('a request of this id is under way; take another id');
     const foreign = promptTokens.find((token) => token >= model.vocabulary);
@@ -228,6 +234,7 @@ export class ServingRequests {
     if (promptTokens.length >= context) {
       return invalid(`a prompt of ${promptTokens.length} tokens leaves no room in a context of ${context}; shorten it`);
     }
+    if (firstSample + samples - 1 > sampleMax) return invalid(`samples are numbered up to ${sampleMax}`);
     if (this.waiting < requestsWaitingMax) return undefined;
     return { kind: 'busy', reason: `${requestsWaitingMax} requests wait already`, retrySeconds: busyRetrySeconds };
   }
@@ -242,3 +249,27 @@ const invalid = (reason: string): Refusal => ({ kind: 'invalid', reason });
 const keyOf = (from: PeerId, id: string): string => `${from}/${id}`;
 
 const newAnswer = ({ ask }: Request): MessageOf<'answer'> => ({ type: 'answer', id: ask.id, tokens: [], finished: [] });
+
+/** Bytes of a token and of a sample in a header, and what a message may have of them. */
+const tokenBytes = 7;
+const sampleBytes = 64;
+const openBytesMax = headerBytesMax - 2048;
+
+/** Samples in as many messages as their tokens need; each has the prompt before them, and one sample fits always. */
+export function inHeaders<Sample extends { readonly tokens: readonly number[] }>(
+  promptTokens: number,
+  samples: readonly Sample[],
+): Sample[][] {
+  const messages: Sample[][] = [];
+  let bytes = Infinity;
+  for (const sample of samples) {
+    const own = sampleBytes + tokenBytes * sample.tokens.length;
+    if (bytes + own > openBytesMax) {
+      messages.push([]);
+      bytes = tokenBytes * promptTokens;
+    }
+    messages.at(-1)?.push(sample);
+    bytes += own;
+  }
+  return messages;
+}

@@ -11,8 +11,9 @@
 
 import type { AccountId } from '../core/ids.ts';
 import type { Json } from '../core/json.ts';
-import { headerBytesMax } from '../core/limits.ts';
+import { unitFailuresMax } from '../core/limits.ts';
 import type { ManifestOf } from '../protocol/manifest.ts';
+import { isDeviceAtFault } from '../protocol/failures.ts';
 import type { JobState, LeaseKey, Message, MessageOf } from '../protocol/messages.ts';
 import type { ComputedBy, StageLease } from '../protocol/serving-messages.ts';
 import {
@@ -36,7 +37,8 @@ import {
   type Place,
   type StageNeeds,
 } from './serving-places.ts';
-import { ServingRequests, type Group } from './serving-requests.ts';
+import { Recall } from './serving-recall.ts';
+import { inHeaders, ServingRequests, type Group } from './serving-requests.ts';
 
 /** A holder that says nothing for this long has lost its place; its link usually tells sooner. */
 const silenceMsMax = 30_000;
@@ -66,6 +68,9 @@ export class ServingCoordinator extends Coordinator {
   /** Of each stage of each pipeline the place that computes it now. */
   private readonly active = new Map<string, Place>();
   private readonly requests: ServingRequests;
+  /** Accounts that failed at a place since tokens last came through it. */
+  private readonly failures = new Map<Place, Set<AccountId>>();
+  private readonly recall: Recall;
 
   constructor(job: Coordinator['job'], context: JobContext, record: JobRecord, manifest: ManifestOf<'serve'>) {
     super(job, context, manifest);
@@ -73,6 +78,15 @@ export class ServingCoordinator extends Coordinator {
     this.places = placesOfPlan(manifest.serve);
     this.order = orderOfPlaces(this.places);
     this.needs = needsOf(manifest.serve);
+    this.recall = new Recall(this.order, {
+      isHeld: (place) => this.holders.has(place),
+      isActive: (place) => this.active.get(stageKey(place)) === place,
+      isUp: (pipeline) => this.isUp(pipeline),
+      couldMove: (from, to) => {
+        const holder = this.holders.get(from);
+        return holder !== undefined && this.fits(holder.member, to);
+      },
+    });
     this.requests = new ServingRequests(manifest.serve, {
       send: (to, message) => this.context.effect({ type: 'send', to, message }),
       close: (group, streams) => this.closeStreams(group, streams),
@@ -157,6 +171,16 @@ export class ServingCoordinator extends Coordinator {
     }
   }
 
+  /** Calls somebody who stands by elsewhere to a stage that nobody has. */
+  private callSpare(now: number): void {
+    const move = this.recall.next(now);
+    const holder = move === undefined ? undefined : this.holders.get(move.from);
+    if (move === undefined || holder === undefined) return;
+    this.revoke([holder.lease]);
+    this.end(holder.lease, 'revoked', now);
+    this.seat(holder.member, move.to, now);
+  }
+
   private fits(member: Member, { pipeline, stage }: Place): boolean {
     const run = this.splits.get(pipeline)?.[stage];
     if (run === undefined) return false;
@@ -187,19 +211,27 @@ export class ServingCoordinator extends Coordinator {
     const lease = place === undefined ? undefined : this.holders.get(place)?.lease;
     // Whoever comes back after its link was lost has lost its place too, and is dealt another.
     if (lease === undefined) return super.takeProgress(member, key, done, queueDeadline, now);
+    const wasLonger = lease.deadline > now + silenceMsMax;
     lease.deadline = now + silenceMsMax;
+    // The first deadline had time for a unit in it.
+    if (wasLonger) this.context.watchDeadline(lease);
     return lease.deadline;
   }
 
-  tick(): void {
-    if (this.isActive) for (const pipeline of this.pipelines()) this.dealRequests(pipeline);
+  tick(now: number): void {
+    if (!this.isActive) return;
+    this.callSpare(now);
+    this.dealToAll();
   }
 
   memberGone(member: Member, now: number): void {
     this.forgetSpeed(member);
     this.gathered.delete(member);
     for (const lease of [...member.leases]) if (lease.coordinator === this) this.end(lease, 'lost', now);
+    // Who is only excluded from computing may go on asking.
+    if (this.context.member(member.peer) === member) return;
     this.requests.lost(member.peer);
+    this.dealToAll();
   }
 
   dropAccount(account: AccountId, now: number): void {
@@ -217,6 +249,8 @@ export class ServingCoordinator extends Coordinator {
 
   protected finishing(): void {
     this.requests.refuseAll('the model is no longer offered');
+    // Nobody takes over any more.
+    this.active.clear();
     for (const place of this.places) this.vacate(place);
   }
 
@@ -227,13 +261,11 @@ export class ServingCoordinator extends Coordinator {
     if (holder.member.seatOf === this) holder.member.seatOf = undefined;
     this.payFor(place, holder);
     // A pipeline that nobody holds any part of is cut anew, for those who come then.
-    const isHeld = this.places.some((one) => one.pipeline === place.pipeline && this.holders.has(one));
-    if (!isHeld) this.splits.delete(place.pipeline);
+    if (![...this.holders.keys()].some(({ pipeline }) => pipeline === place.pipeline))
+      this.splits.delete(place.pipeline);
     if (this.active.get(stageKey(place)) !== place) return;
     this.active.delete(stageKey(place));
-    const spare = this.places.find((one) => {
-      return stageKey(one) === stageKey(place) && this.holders.get(one)?.readyBytes !== undefined;
-    });
+    const spare = this.recall.stageOf(place).find((one) => this.holders.get(one)?.readyBytes !== undefined);
     if (spare === undefined) this.wireNeighbours(place);
     else this.activate(spare);
   }
@@ -314,12 +346,12 @@ export class ServingCoordinator extends Coordinator {
 
   ask(member: Member, message: MessageOf<'ask'>): void {
     this.requests.ask(member.peer, message);
-    for (const pipeline of this.pipelines()) this.dealRequests(pipeline);
+    this.dealToAll();
   }
 
   stopAsking(member: Member, message: MessageOf<'ask-stop'>): void {
     this.requests.stop(member.peer, message);
-    for (const pipeline of this.pipelines()) this.dealRequests(pipeline);
+    this.dealToAll();
   }
 
   /** Tokens count where they come from: the place that is the first stage now. */
@@ -327,20 +359,46 @@ export class ServingCoordinator extends Coordinator {
     const place = this.placeOf(member, message);
     if (place === undefined || place.stage !== 0 || this.active.get(stageKey(place)) !== place) return;
     const { pipeline } = place;
-    for (const one of this.activeOf(pipeline)) {
-      const holder = this.holders.get(one);
-      if (holder !== undefined) holder.tokens += message.tokens.length;
-    }
-    this.requests.take(pipeline, message.tokens);
+    const taken = this.requests.take(pipeline, message.tokens);
+    if (taken > 0) this.worked(pipeline, taken);
     this.dealRequests(pipeline);
+  }
+
+  /** So many tokens that were asked for went through this pipeline. */
+  private worked(pipeline: number, tokens: number): void {
+    for (const place of this.activeOf(pipeline)) {
+      this.failures.delete(place);
+      const holder = this.holders.get(place);
+      if (holder === undefined) continue;
+      holder.tokens += tokens;
+      holder.member.failuresInARow = 0;
+    }
+  }
+
+  override takeFailure(member: Member, unit: number, attempt: number, reason: string, now: number): void {
+    const place = this.placeOf(member, { unit, attempt });
+    if (place !== undefined && !isDeviceAtFault(reason)) {
+      this.failures.set(place, (this.failures.get(place) ?? new Set()).add(member.account));
+    }
+    super.takeFailure(member, unit, attempt, reason, now);
+  }
+
+  /** A model lives long: only what failed at a place since tokens last came through it speaks against the job. */
+  protected override isHopeless(unit: number): boolean {
+    const place = this.places[unit];
+    return place !== undefined && (this.failures.get(place)?.size ?? 0) >= unitFailuresMax;
   }
 
   /** Whether both hold places of one pipeline, so that the hub may carry what they say to each other. */
   mayRelay(from: Member, to: Member): boolean {
-    const pipelinesOf = (member: Member): number[] =>
-      this.places.filter((place) => this.holders.get(place)?.member === member).map(({ pipeline }) => pipeline);
+    const pipelinesOf = ({ leases }: Member): (number | undefined)[] =>
+      [...leases].flatMap((lease) => (lease.coordinator === this ? [this.places[lease.unit]?.pipeline] : []));
     const others = pipelinesOf(to);
     return pipelinesOf(from).some((pipeline) => others.includes(pipeline));
+  }
+
+  private dealToAll(): void {
+    for (const pipeline of this.pipelines()) this.dealRequests(pipeline);
   }
 
   private dealRequests(pipeline: number): void {
@@ -398,7 +456,11 @@ export class ServingCoordinator extends Coordinator {
     this.context.record(this.job, fact as Json);
   }
 
-  // A place has no result.
+  // A place has no result, whoever says that there is one.
+
+  override wants(): boolean {
+    return false;
+  }
 
   protected isUseful(): boolean {
     return false;
@@ -414,30 +476,6 @@ export class ServingCoordinator extends Coordinator {
   aggregated(): void {}
   initialised(): void {}
   compared(): void {}
-}
-
-/** Bytes of a token and of a sample in a header, and what a message may have of them. */
-const tokenBytes = 7;
-const sampleBytes = 64;
-const openBytesMax = headerBytesMax - 2048;
-
-/** Samples in as many messages as their tokens need; each has the prompt before them, and one sample fits always. */
-function inHeaders<Sample extends { readonly tokens: readonly number[] }>(
-  promptTokens: number,
-  samples: readonly Sample[],
-): Sample[][] {
-  const messages: Sample[][] = [];
-  let bytes = Infinity;
-  for (const sample of samples) {
-    const own = sampleBytes + tokenBytes * sample.tokens.length;
-    if (bytes + own > openBytesMax) {
-      messages.push([]);
-      bytes = tokenBytes * promptTokens;
-    }
-    messages.at(-1)?.push(sample);
-    bytes += own;
-  }
-  return messages;
 }
 
 const stageKey = ({ pipeline, stage }: Place): string => `${pipeline}/${stage}`;
