@@ -15,7 +15,7 @@ import { createStage, pageTokensDefault, type Stage } from '../src/models/stage.
 import { vectorWeights } from '../src/models/weights/llama-weights.ts';
 import type { ModelConfig } from '../src/protocol/manifest.ts';
 import type { Raced } from './kernels/ours.ts';
-import { measure, type Case, type Contender, type MeasuredCase } from './measure.ts';
+import { measure, median, type Case, type Contender, type MeasuredCase } from './measure.ts';
 
 const model: ModelConfig = {
   architecture: 'llama',
@@ -37,7 +37,7 @@ const promptLength = 128;
 
 export interface InferenceReport {
   readonly cases: readonly MeasuredCase[];
-  /** How many times longer a step of sixteen sequences takes than one of a single sequence. */
+  /** How many times longer a step of sixteen sequences takes than one of a single sequence, in paired rounds. */
   readonly sixteenOverOne: number;
 }
 
@@ -79,11 +79,29 @@ export async function measureInference(
     const one = await measure(caseOf('decode1'), rounds, now);
     const many = await measure(caseOf('decode16'), rounds, now);
     const prompt = await measure(caseOf('prefill'), rounds, now);
-    return { cases: [one, many, prompt], sixteenOverOne: (manySequences * one.ours) / many.ours };
+    const sixteenOverOne = await pairedRatio(rounds, now, ours.decode16, ours.decode1);
+    return { cases: [one, many, prompt], sixteenOverOne };
   } finally {
     stage.free();
     weights.free();
   }
+}
+
+/** The median over rounds of how many times longer `first` takes than `second`, which run in turn. */
+async function pairedRatio(
+  rounds: number,
+  now: () => number,
+  first: Contender['run'],
+  second: Contender['run'],
+): Promise<number> {
+  const secondsOf = async (run: Contender['run']): Promise<number> => {
+    const start = now();
+    await run();
+    return now() - start;
+  };
+  const ratios: number[] = [];
+  for (let round = 0; round < rounds; round++) ratios.push((await secondsOf(first)) / (await secondsOf(second)));
+  return median(ratios);
 }
 
 async function openRandomWeights({ device }: Raced): Promise<NetworkWeights> {
