@@ -1,7 +1,7 @@
 /**
  * A stage's weights on a device: every matrix, gain and bias in buffers of its own, read piece by piece from where they
- * lie, so that memory outside the device holds two chunks and one piece, whatever the file's size. What cannot fit is
- * refused before anything is read. How they lie is `weight-plan.ts`, products with them are `products.ts`.
+ * lie, so that memory outside the device holds a few pieces, whatever the file's size. What cannot fit is refused before
+ * anything is read. How they lie is `weight-plan.ts`, products with them are `products.ts`.
  */
 
 import { viewBytes } from '../core/bytes.ts';
@@ -87,6 +87,8 @@ export interface OpenOptions extends WeightOptions {
 
 /** After so many bytes the device takes what was written, so that copies on their way to it do not pile up. */
 const bytesUnderwayMax = 8 * 1024 * 1024;
+/** Tensors that are read at once, each with a piece in memory: a source far away answers while others are put in place. */
+const streamsMax = 3;
 
 /**
  * Reads what the stage needs, and nothing else. Throws `MemoryError` before anything is read where it cannot fit, with what
@@ -104,16 +106,18 @@ export async function openNetworkWeights(
   const free = (): void => {
     for (const buffer of made.splice(0)) device.free(buffer);
   };
-  const place = createPlacer(device, made, plan.bytes, options.progress);
   try {
-    const rope = place.tensor('rope', 4 * options.positionsMax * headWidth(config));
-    const factors = plan.ropeFactors && (await place.numbers([plan.ropeFactors]));
-    await place.write(rope, viewBytes(rotationTable(config, options.positionsMax, factors)), 0);
-    const embedding = plan.embedding && (await place.matrix(plan.embedding));
-    const layers: LayerWeights[] = [];
-    for (const layer of plan.layers) layers.push(await placeLayer(place, layer));
-    const norm = plan.norm && (await place.vector(plan.norm));
-    const head = plan.head === plan.embedding ? embedding : plan.head && (await place.matrix(plan.head));
+    const placer = createPlacer(device, made, plan.bytes, options.progress);
+    const rope = placer.tensor('rope', 4 * options.positionsMax * headWidth(config));
+    placer.later(async () => {
+      const factors = plan.ropeFactors && (await numbersOf([plan.ropeFactors]));
+      await placer.write(rope, viewBytes(rotationTable(config, options.positionsMax, factors)), 0);
+    });
+    const embedding = plan.embedding && placer.matrix(plan.embedding);
+    const layers = plan.layers.map((layer) => placeLayer(placer, layer));
+    const norm = plan.norm && placer.vector(plan.norm);
+    const head = plan.head === plan.embedding ? embedding : plan.head && placer.matrix(plan.head);
+    await placer.fill();
     await device.flush();
     return {
       config,
@@ -152,15 +156,19 @@ function assertRoom(device: Device, source: LlamaWeights, options: WeightOptions
   throw new MemoryError(`weights: need ${mebibytes(plan.bytes)}, ${mebibytes(room)} are free on this device; ${mend}`);
 }
 
+/** Makes buffers at once, and remembers what shall be read into them. */
 interface Placer {
   tensor(label: string, bytes: number): Tensor;
   write(tensor: Tensor, bytes: Uint8Array, offset: number): Promise<void>;
-  numbers(sources: readonly StoredParameter[]): Promise<Float32Array<ArrayBuffer>>;
-  vector(planned: PlannedVector): Promise<Tensor>;
-  matrix(planned: PlannedMatrix): Promise<WeightMatrix>;
+  vector(planned: PlannedVector): Tensor;
+  matrix(planned: PlannedMatrix): WeightMatrix;
+  later(read: () => Promise<void>): void;
+  /** Reads everything; rejects with the first failure, when nothing is under way any more. */
+  fill(): Promise<void>;
 }
 
 function createPlacer(device: Device, made: DeviceBuffer[], all: number, progress: OpenOptions['progress']): Placer {
+  const reads: (() => Promise<void>)[] = [];
   let underway = 0;
   let done = 0;
   const placer: Placer = {
@@ -174,25 +182,16 @@ function createPlacer(device: Device, made: DeviceBuffer[], all: number, progres
       done += bytes.byteLength;
       underway += bytes.byteLength;
       if (underway < bytesUnderwayMax) return;
-      await device.flush();
       underway = 0;
+      await device.flush();
       progress?.(done, all);
     },
-    numbers: async (sources) => {
-      const values = new Float32Array(sources.reduce((sum, { parameter }) => sum + parameter.elements, 0));
-      let first = 0;
-      for (const one of sources) {
-        for await (const piece of streamParameter(one)) values.set(piece.values, first + piece.start);
-        first += one.parameter.elements;
-      }
-      return values;
-    },
-    vector: async ({ name, elements, sources }) => {
+    vector: ({ name, elements, sources }) => {
       const tensor = placer.tensor(name, 4 * elements);
-      await placer.write(tensor, viewBytes(await placer.numbers(sources)), 0);
+      reads.push(async () => placer.write(tensor, viewBytes(await numbersOf(sources)), 0));
       return tensor;
     },
-    matrix: async (planned) => {
+    matrix: (planned) => {
       const parts = planned.parts.map((part, index): WeightPart => {
         const label = planned.parts.length === 1 ? planned.name : `${planned.name}, part ${index + 1}`;
         const elements = part.rows * planned.columns;
@@ -204,32 +203,60 @@ function createPlacer(device: Device, made: DeviceBuffer[], all: number, progres
         };
       });
       for (const source of planned.sources) {
-        for await (const piece of devicePieces(source)) {
-          for (const { part, of, bytes, offset } of piecesOnParts(piece, source, planned)) {
-            const target = parts[part]?.[of];
-            if (target !== undefined) await placer.write(target, bytes, offset);
+        reads.push(async () => {
+          for await (const piece of devicePieces(source)) {
+            for (const { part, of, bytes, offset } of piecesOnParts(piece, source, planned)) {
+              const target = parts[part]?.[of];
+              if (target !== undefined) await placer.write(target, bytes, offset);
+            }
           }
-        }
+        });
       }
       return { name: planned.name, rows: planned.rows, columns: planned.columns, parts };
+    },
+    later: (read) => void reads.push(read),
+    fill: async () => {
+      let next = 0;
+      const stream = async (): Promise<void> => {
+        for (let read = reads[next++]; read !== undefined; read = reads[next++]) {
+          try {
+            await read();
+          } catch (error) {
+            next = reads.length;
+            throw error;
+          }
+        }
+      };
+      const ended = await Promise.allSettled(Array.from({ length: streamsMax }, stream));
+      const failed = ended.find((one) => one.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
     },
   };
   return placer;
 }
 
-async function placeLayer(place: Placer, plan: PlannedLayer): Promise<LayerWeights> {
-  const optional = async <Name extends string>(name: Name, planned: PlannedVector | undefined) =>
-    planned === undefined ? {} : ({ [name]: await place.vector(planned) } as Partial<Record<Name, Tensor>>);
+async function numbersOf(sources: readonly StoredParameter[]): Promise<Float32Array<ArrayBuffer>> {
+  const values = new Float32Array(sources.reduce((sum, { parameter }) => sum + parameter.elements, 0));
+  let first = 0;
+  for (const one of sources) {
+    for await (const piece of streamParameter(one)) values.set(piece.values, first + piece.start);
+    first += one.parameter.elements;
+  }
+  return values;
+}
+
+function placeLayer({ matrix, vector }: Placer, plan: PlannedLayer): LayerWeights {
+  const { queryKeyValueBias, queryNorm, keyNorm, outputBias } = plan;
   return {
-    attentionNorm: await place.vector(plan.attentionNorm),
-    queryKeyValue: await place.matrix(plan.queryKeyValue),
-    ...(await optional('queryKeyValueBias', plan.queryKeyValueBias)),
-    ...(await optional('queryNorm', plan.queryNorm)),
-    ...(await optional('keyNorm', plan.keyNorm)),
-    output: await place.matrix(plan.output),
-    ...(await optional('outputBias', plan.outputBias)),
-    feedForwardNorm: await place.vector(plan.feedForwardNorm),
-    gateUp: await place.matrix(plan.gateUp),
-    down: await place.matrix(plan.down),
+    attentionNorm: vector(plan.attentionNorm),
+    queryKeyValue: matrix(plan.queryKeyValue),
+    ...(queryKeyValueBias && { queryKeyValueBias: vector(queryKeyValueBias) }),
+    ...(queryNorm && { queryNorm: vector(queryNorm) }),
+    ...(keyNorm && { keyNorm: vector(keyNorm) }),
+    output: matrix(plan.output),
+    ...(outputBias && { outputBias: vector(outputBias) }),
+    feedForwardNorm: vector(plan.feedForwardNorm),
+    gateUp: matrix(plan.gateUp),
+    down: matrix(plan.down),
   };
 }

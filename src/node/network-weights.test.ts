@@ -9,7 +9,7 @@ import { memorySource } from '../core/byte-source.ts';
 import { concatAll, viewBytes } from '../core/bytes.ts';
 import { countingSource } from '../core/counting-source.fixture.ts';
 import { createRandom } from '../core/prng.ts';
-import { expectInput } from '../core/result.ts';
+import { expectInput, InputError } from '../core/result.ts';
 import type { Device, Dispatch } from '../kernels/device.ts';
 import { embeddingPartCases } from '../kernels/embedding-part.ts';
 import type { Tensor } from '../kernels/kernel.ts';
@@ -212,5 +212,41 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('weights on a device',
     );
     expect(source.reads).toEqual([]);
     expect(device().usage()).toEqual(before);
+  });
+
+  /** A source that answers later, and counts how many wait. */
+  function slowSource(fails?: (start: number) => boolean) {
+    const inner = memorySource('vector', viewBytes(parameters));
+    const counts = { waiting: 0, most: 0, late: 0, failed: false };
+    const read = async (start: number, end: number) => {
+      if (counts.failed) counts.late++;
+      counts.most = Math.max(counts.most, ++counts.waiting);
+      await new Promise((resolve) => setTimeout(resolve));
+      counts.waiting--;
+      if (fails?.(start) === true) {
+        counts.failed = true;
+        throw new InputError('vector: gone');
+      }
+      return inner.read(start, end);
+    };
+    return { source: { ...inner, read }, counts };
+  }
+
+  test('three tensors are read at once, so that a source far away does not make everything wait', async () => {
+    const { source, counts } = slowSource();
+    const told: number[] = [];
+    await open(expectInput(vectorWeights(config, source)), device(), { progress: (done) => told.push(done) });
+    expect(counts).toMatchObject({ waiting: 0, most: 3 });
+    expect(told).toEqual(told.toSorted((a, b) => a - b));
+  });
+
+  test('a source that fails ends all reading, and nothing stays allocated', async () => {
+    const before = device().usage();
+    const { source, counts } = slowSource((start) => start > 100_000);
+    await expect(open(expectInput(vectorWeights(config, source)), device())).rejects.toThrow(/^vector: gone$/);
+    expect(device().usage()).toEqual(before);
+    expect(counts.waiting).toBe(0);
+    // Those that were under way may have asked once more; nobody begins another tensor.
+    expect(counts.late).toBeLessThanOrEqual(2);
   });
 });
