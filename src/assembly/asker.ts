@@ -81,30 +81,40 @@ export function createAsker({ send, list, chunk }: AskerParts): Asker {
   const ask = (job: JobId, request: AnswerRequest, signal?: AbortSignal): Answer => {
     // The hub knows a request by its link and this.
     const id = (nextId++).toString(16).padStart(32, '0');
+    const stopped = new Set<number>();
+    let isBegun = false;
     const stop = (samples?: readonly number[]): void => {
+      for (const sample of samples ?? []) stopped.add(sample);
       if (!pending.has(id)) return;
       send({ type: 'ask-stop', id, ...(samples === undefined ? {} : { samples: [...samples] }) }).catch(() => {});
     };
-    const begin = async (own: Pending): Promise<void> => {
+    const begin = async (): Promise<void> => {
       const { promptTokens, stopTokens, ...rest } = request;
       try {
         await send({ type: 'ask', id, job, promptTokens: [...promptTokens], stopTokens: [...stopTokens], ...rest });
       } catch (error) {
         end(id, new AskRefusedError('failed', `the hub cannot be reached: ${textOf(error)}`));
       }
-      own.wake();
     };
     const events = async function* (): AsyncGenerator<AnswerEvent> {
       signal?.throwIfAborted();
+      if (isBegun) throw new TypeError('an answer is read once; ask again for another');
+      isBegun = true;
       const own: Pending = { events: [], error: undefined, isOver: false, wake: () => {} };
       pending.set(id, own);
       const abort = (): void => own.wake();
       signal?.addEventListener('abort', abort);
-      void begin(own);
+      void begin();
+      if (stopped.size > 0) stop([...stopped]);
       try {
         for (;;) {
+          // One by one: more may come, and samples be stopped, while whoever reads is busy with an event.
+          for (let event = own.events.shift(); event !== undefined; event = own.events.shift()) {
+            if (isOf(event, stopped)) continue;
+            yield event;
+            signal?.throwIfAborted();
+          }
           signal?.throwIfAborted();
-          yield* own.events.splice(0);
           if (own.error !== undefined) throw own.error;
           if (own.isOver) return;
           await new Promise<void>((resolve) => {
@@ -150,6 +160,12 @@ export function createAsker({ send, list, chunk }: AskerParts): Asker {
       for (const id of [...pending.keys()]) end(id, error);
     },
   };
+}
+
+/** Whether the event is of one of these samples. */
+function isOf(event: AnswerEvent, samples: ReadonlySet<number>): boolean {
+  if (event.type === 'done') return false;
+  return samples.has(event.type === 'token' ? event.token.sample : event.sample);
 }
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
