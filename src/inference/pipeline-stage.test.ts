@@ -93,7 +93,7 @@ class Ring {
 
   private newNode(stage: number, stages: number) {
     const ends = { isFirst: stage === 0, isLast: stage === stages - 1 };
-    const machine = createPipelineStage({ ...ends, width, rowsMax: this.rowsMax });
+    const machine = createPipelineStage({ ...ends, width, rowsMax: this.rowsMax, stages });
     return { machine, device: createToyDevice({ stage, stages }), life: this.lives++ };
   }
 
@@ -254,6 +254,24 @@ describe('a pipeline of stages', () => {
     expect(decodes.map(({ rows }) => rows.length)).toEqual(Array.from({ length: 11 }, () => 6));
   });
 
+  test('samples go around in as many groups as there are stages, so that each has something to do', () => {
+    const samples = Array.from({ length: 7 }, (_, sample) => ({ stream: 10 + sample, sample }));
+    for (const [stages, group] of [
+      [1, 7],
+      [2, 4],
+      [3, 3],
+      [7, 1],
+    ] as const) {
+      const ring = new Ring(stages, createRandom(3), 64);
+      ring.ask({ prompt: 1, promptTokens: [1, 2], sampling, samples });
+      while (ring.step());
+      const sizes = ring.batches
+        .filter(({ kind, tokens }) => kind === 'decode' && tokens !== undefined)
+        .map(({ rows }) => rows.length);
+      expect(Math.max(...sizes)).toBe(group);
+    }
+  });
+
   test('streams that are closed free their caches, and their prompt goes with the last of them', () => {
     const random = createRandom(8);
     const ring = new Ring(3, random, 8);
@@ -266,7 +284,7 @@ describe('a pipeline of stages', () => {
   });
 
   test('rows of the wrong width, unknown streams and tokens out of turn are left alone', () => {
-    const machine = createPipelineStage({ isFirst: false, isLast: false, width, rowsMax: 4 });
+    const machine = createPipelineStage({ isFirst: false, isLast: false, width, rowsMax: 4, stages: 3 });
     machine.receive({ type: 'wired', previous: 'a', next: 'b' });
     const request = {
       prompt: 1,

@@ -22,6 +22,8 @@ export interface PipelineStageOptions {
   readonly width: number;
   /** Rows in one batch, at most. */
   readonly rowsMax: number;
+  /** How many stages there are. */
+  readonly stages: number;
 }
 
 /** `[stream, position]`. */
@@ -122,18 +124,23 @@ interface Request {
   readonly count: number;
 }
 
-/** Wants for streams that this stage does not know yet: the hub's word may come later than the neighbour's. */
-const earlyWantsMax = 4096;
+/**
+ * Wants for streams that this stage does not know yet, or of who is not behind it yet: the hub's word may come later than the
+ * neighbour's. Any stranger may say some, so everybody has a share of their own, and few are listened to.
+ */
+const earlyWantsMax = 1024;
+const earlyPeersMax = 8;
 
 class Stage implements PipelineStage {
   private readonly options: PipelineStageOptions;
   private readonly streams = new Map<number, Stream>();
   /** What was asked for too early, by who asked: for streams not opened yet, or by who is not behind this stage yet. */
   private readonly earlyWants = new Map<string, Map<number, number>>();
-  private earlyWantsHeld = 0;
   private closing: number[] = [];
   private previous: string | undefined;
   private following: string | undefined;
+  /** Who stood behind this stage last, if nobody does now. */
+  private lastFollowing: string | undefined;
   /** Prompts and samples take turns where both have rows. */
   private lastKind: StageBatch['kind'] = 'decode';
 
@@ -239,11 +246,13 @@ class Stage implements PipelineStage {
 
   private wire({ previous, next }: Extract<StageInput, { type: 'wired' }>): readonly StageOutput[] {
     const streams = [...this.streams.values()];
-    // Whoever stands behind now says anew what it wants, or has said so already.
-    if (next !== this.following) for (const stream of streams) stream.wanted = undefined;
+    // Whoever stands behind now says anew what it wants, or has said so already. The same one, after nobody did, may have said so
+    // before the hub's word of both came here; what it has already it leaves alone, and what it lacks it asks for again.
+    if (next !== undefined && next !== this.lastFollowing) for (const stream of streams) stream.wanted = undefined;
     this.previous = previous;
     this.following = next;
-    return [...this.wants(streams), ...this.takeEarlyWants()];
+    this.lastFollowing = next ?? this.lastFollowing;
+    return [...this.wants(streams), ...this.takeEarlyWants(), ...this.give(streams)];
   }
 
   private takeRows(rows: readonly RowKey[], values: Float32Array): readonly StageOutput[] {
@@ -254,6 +263,7 @@ class Stage implements PipelineStage {
       const stream = this.streams.get(id);
       if (stream === undefined) continue;
       const next = stream.start + stream.arrived.length;
+      if (position >= rowsEnd(stream)) continue;
       if (position === next) stream.arrived.push(values.slice(index * width, (index + 1) * width));
       else if (position > next) lacking.add(stream);
     }
@@ -275,13 +285,15 @@ class Stage implements PipelineStage {
   }
 
   private keepEarlyWant(from: string, id: number, position: number): void {
-    if (this.earlyWantsHeld >= earlyWantsMax) {
-      this.earlyWants.clear();
-      this.earlyWantsHeld = 0;
-    }
     const own = this.earlyWants.get(from) ?? new Map<number, number>();
-    if (!own.has(id)) this.earlyWantsHeld++;
-    this.earlyWants.set(from, own.set(id, position));
+    const [oldest] = own.keys();
+    if (own.size >= earlyWantsMax && !own.has(id) && oldest !== undefined) own.delete(oldest);
+    own.set(id, position);
+    // Who spoke last stands last.
+    this.earlyWants.delete(from);
+    this.earlyWants.set(from, own);
+    const stranger = [...this.earlyWants.keys()].find((peer) => peer !== this.following);
+    if (this.earlyWants.size > earlyPeersMax && stranger !== undefined) this.earlyWants.delete(stranger);
   }
 
   /** What was asked for early by who stands behind now; closed streams are asked for in vain. */
@@ -290,7 +302,6 @@ class Stage implements PipelineStage {
     if (own === undefined || this.following === undefined) return [];
     const known = [...own].filter(([id]) => this.streams.has(id));
     for (const [id] of known) own.delete(id);
-    this.earlyWantsHeld -= known.length;
     return this.takeWants(this.following, known);
   }
 
@@ -333,7 +344,7 @@ class Stage implements PipelineStage {
 
   private batchOf(kind: StageBatch['kind'], streams: readonly Stream[]): StageBatch {
     this.lastKind = kind;
-    const { isFirst, isLast, width, rowsMax } = this.options;
+    const { isFirst, isLast, width, rowsMax, stages } = this.options;
     const keys: RowKey[] = [];
     const tokens: number[] = [];
     const values: Float32Array[] = [];
@@ -351,10 +362,15 @@ class Stage implements PipelineStage {
         else values.push(takeArrived(stream, position));
       }
       stream.computed += count;
+      // Where not all have room in a batch, the others come first in the next.
+      this.streams.delete(stream.id);
+      this.streams.set(stream.id, stream);
     };
     // Every stream has its turn before one has a second row: a replay does not hold up those who generate.
     const share = Math.max(1, Math.floor(rowsMax / Math.max(1, streams.length)));
-    for (const stream of streams) {
+    // So many groups of samples go around as there are stages, and each stage works on another.
+    const group = isFirst && kind === 'decode' ? Math.ceil(this.samplesOpen() / stages) : streams.length;
+    for (const stream of streams.slice(0, group)) {
       const count = Math.min(share, this.end(stream) - stream.computed, rowsMax - keys.length);
       if (count > 0) take(stream, count);
     }
@@ -362,6 +378,12 @@ class Stage implements PipelineStage {
     this.closing = [];
     const input = isFirst ? { tokens: Uint32Array.from(tokens) } : { values: joined(values, width) };
     return { closes, opens, kind, rows: keys, draws, ...input };
+  }
+
+  private samplesOpen(): number {
+    let count = 0;
+    for (const { sample } of this.streams.values()) if (sample !== undefined) count++;
+    return count;
   }
 
   private gave({ rows }: StageBatch, computed: Float32Array): readonly StageOutput[] {
@@ -411,6 +433,7 @@ class Stage implements PipelineStage {
 
   /** What is there of these streams and wanted. */
   private give(streams: readonly Stream[]): readonly StageOutput[] {
+    if (this.following === undefined) return [];
     if (this.options.isLast) {
       const tokens = streams.flatMap((stream) => wantedOf(stream, stream.tokens));
       return inMessages(tokens).map((some) => ({ type: 'tokens', to: 'next', tokens: some }));
@@ -428,6 +451,11 @@ class Stage implements PipelineStage {
       ),
     }));
   }
+}
+
+/** The position before which a stream has rows: of a sample all but its last token's, after which nothing comes. */
+function rowsEnd({ sample, start, request }: Stream): number {
+  return sample === undefined ? request.promptTokens.length : start + request.sampling.maxTokens - 1;
 }
 
 /** What the next stage wants of what there is, from the stream's start on; it is then no longer wanted. */

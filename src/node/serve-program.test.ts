@@ -132,7 +132,7 @@ describe.skipIf(!isPossible)('a served model', () => {
             heard();
           } else if (reply.type === 'tokens') {
             stages[(index + 1) % plan.stages]?.inbox.tell([{ type: 'tokens', tokens: reply.tokens }]);
-          } else stages[(index + 1) % plan.stages]?.inbox.tell([reply]);
+          } else if (reply.type === 'rows') stages[(index + 1) % plan.stages]?.inbox.tell([reply]);
         }
       };
       const inbox = createStageInbox(abort.signal, said);

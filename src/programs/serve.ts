@@ -119,14 +119,14 @@ const openers: Readonly<Record<ServePlan['format'], (source: ByteSource) => Prom
 
 /** Until the signal. */
 async function serve(
-  { stage, weightBytes }: HeldStage,
+  { stage, lease, weightBytes }: HeldStage,
   plan: ServePlan,
   channel: StageChannel,
   { signal, gpuMs }: Pick<UnitRequest, 'signal'> & { readonly gpuMs: () => number },
 ): Promise<void> {
   const { width } = plan.model;
   const { isFirst, isLast } = stage;
-  const machine = createPipelineStage({ isFirst, isLast, width, rowsMax });
+  const machine = createPipelineStage({ isFirst, isLast, width, rowsMax, stages: lease.stages });
   const open = new Set<number>();
   const say = (outputs: readonly StageOutput[]): void => {
     if (outputs.length > 0) channel.say(outputs.map((output) => packed(output, plan)));
