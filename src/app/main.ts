@@ -8,6 +8,7 @@ const doors: Record<string, (root: HTMLElement) => Promise<void>> = {
   '#/host': async (root) => (await import('./host-door.ts')).openHostDoor(root),
   '#/swarm': async (root) => (await import('./swarm-door.ts')).openSwarmDoor(root),
   '#/device': async (root) => (await import('./device-door.ts')).openDeviceDoor(root),
+  '#/chat': async (root) => (await import('./chat-door.ts')).openChatDoor(root),
   '#/submit': async (root) => (await import('./submit-door.ts')).openSubmitDoor(root),
 };
 

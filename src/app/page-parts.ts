@@ -20,7 +20,10 @@ export const notice = (kind: 'bad' | 'warn', text: string | undefined): Template
     : html`<p class="notice ${kind}" role=${kind === 'bad' ? 'alert' : 'note'}>${sentence(text)}</p>`;
 
 /** The doors of the site; the query (`?hub=`) stays as it is. They open beside this tab, whose work would end else. */
-export const pageFooter = (here: '' | '#/host' | '#/submit' | '#/device', about: unknown): TemplateResult => html`
+export const pageFooter = (
+  here: '' | '#/chat' | '#/host' | '#/submit' | '#/device',
+  about: unknown,
+): TemplateResult => html`
   <footer>
     ${about === undefined ? nothing : html`<p>${about}</p>`}
     <nav aria-label="pages">
@@ -35,6 +38,7 @@ export const pageFooter = (here: '' | '#/host' | '#/submit' | '#/device', about:
 
 const doors = [
   { hash: '', text: 'Lend a GPU' },
+  { hash: '#/chat', text: 'Talk to a model' },
   { hash: '#/submit', text: 'Submit a job' },
   { hash: '#/host', text: 'Host a hub in a tab' },
   { hash: '#/device', text: 'Test this device' },
