@@ -13,6 +13,7 @@ import { encodeLlama, llamaGguf } from '../models/weights/encode-llama.ts';
 import { encodeConfig } from '../models/weights/llama-config.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
 import { readModel } from './model-source.ts';
+import { nameOf } from './serve-model.ts';
 
 const config: ModelConfig = {
   architecture: 'llama',
@@ -162,4 +163,11 @@ test('addresses say their parts', () => {
   const parsed = parseHubAddress(`hf:a/b.c-1@${commit}/x/y.gguf`);
   expect(parsed).toEqual({ ok: true, value: { repository: 'a/b.c-1', revision: commit, file: 'x/y.gguf' } });
   expect(parseHubAddress('hf:a/b')).toEqual({ ok: true, value: { repository: 'a/b', revision: 'main' } });
+});
+
+test('a model is called by its repository or its file where nobody names it', () => {
+  expect(nameOf(`hf:owner/net-1.5@${commit}`)).toBe('net-1.5');
+  expect(nameOf(`hf:owner/net@${commit}/small/own.gguf`)).toBe('own');
+  expect(nameOf('/models/stories260K.bin')).toBe('stories260K');
+  expect(nameOf('https://example.org/models/net/')).toBe('net');
 });

@@ -113,7 +113,9 @@ const taken = (handle: SubmittedHandle): Promise<void> =>
     handle.finished.then(() => resolve(), reject);
   });
 
-const nameOf = (path: string): string => basename(path.replace(/\/+$/, '')).replace(/\.(gguf|safetensors|bin)$/, '');
+/** The last part of a path without its kind, and of a repository without its commit. */
+export const nameOf = (path: string): string =>
+  basename(path.replace(/\/+$/, '')).replace(/\.(gguf|safetensors|bin)$|@[0-9a-f]{40}$/, '');
 
 /** Tells when the model begins to answer, and when it stops to for want of tabs. */
 export function tellWhenUp({ name, plan, handle }: OfferedModel, tell: (line: string) => void): void {
