@@ -344,7 +344,7 @@ export class ServedWorld {
 
   private begin(volunteer: Volunteer, lease: Lease): void {
     const { stage: index, stages } = lease.stage ?? { stage: 0, stages: 1 };
-    const ends = { isFirst: index === 0, isLast: index === stages - 1, stages };
+    const ends = { isFirst: index === 0, isLast: index === stages - 1 };
     const stage: RunningStage = {
       lease,
       machine: createPipelineStage({ ...ends, width: toyWidth, rowsMax: this.rowsMax, stages }),
