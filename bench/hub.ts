@@ -60,7 +60,7 @@ const rate = (name: string, unit: string, run: () => number | Promise<number>): 
   contenders: [{ name: 'ours', run }],
 });
 
-const unitsOfJob = 1500;
+const unitsOfJob = 600;
 
 /** A job of units that do nothing, from its submission until the last result is here; one replica, so a unit is one lease. */
 async function emptyUnits(hub: string, data: string): Promise<number> {
@@ -138,7 +138,7 @@ function leasesAndResults(): number {
 }
 
 function simulatorEvents(): number {
-  const report = simCommand({ volunteers: 100, units: 20_000 }, () => performance.now());
+  const report = simCommand({ volunteers: 100, units: 5_000 }, () => performance.now());
   if (!report.ok) throw new Error(report.error.text);
   if (report.value.invariants !== 'held') throw new Error(report.value.invariants);
   return report.value.events;

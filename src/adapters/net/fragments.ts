@@ -25,23 +25,27 @@ export type Fragment =
   /** The far end has received so many bytes of frame fragments on this lane, modulo 2^32. */
   | { readonly kind: 'received'; readonly lane: Lane; readonly bytes: number };
 
-function header(kind: keyof typeof kinds, lane: Lane, left: number, payload: Uint8Array): Bytes {
-  const fragment = new Uint8Array(headerBytes + payload.byteLength);
+function header(kind: keyof typeof kinds, lane: Lane, left: number, payload: Uint8Array, into?: Bytes): Bytes {
+  const bytes = headerBytes + payload.byteLength;
+  const fragment = into?.subarray(0, bytes) ?? new Uint8Array(bytes);
   fragment[0] = kinds[kind];
   fragment[1] = lanes.indexOf(lane);
-  new DataView(fragment.buffer).setUint32(4, left, true);
+  new DataView(fragment.buffer, fragment.byteOffset).setUint32(4, left, true);
   fragment.set(payload, headerBytes);
   return fragment;
 }
 
 const nothing = new Uint8Array(0);
 
-/** The fragments of a frame, made one by one, so that a large frame is not copied at once. */
-export function* fragmentsOfFrame(lane: Lane, frame: Uint8Array): Generator<Bytes, void> {
+/**
+ * The fragments of a frame, made one by one, so that a large frame is not copied at once. With `into`, of `fragmentBytesMax`
+ * bytes, each is made there and stands until the next: for transports that have copied a fragment when they return.
+ */
+export function* fragmentsOfFrame(lane: Lane, frame: Uint8Array, into?: Bytes): Generator<Bytes, void> {
   let offset = 0;
   do {
     const payload = frame.subarray(offset, offset + fragmentPayloadMax);
-    yield header('frame', lane, frame.byteLength - offset, payload);
+    yield header('frame', lane, frame.byteLength - offset, payload, into);
     offset += payload.byteLength;
   } while (offset < frame.byteLength);
 }

@@ -4,7 +4,7 @@
  * `socket-link` and `memory-link` each bring one.
  */
 
-import { bufferedBytesHigh, frameBytesMax } from '../../core/limits.ts';
+import { bufferedBytesHigh, fragmentBytesMax, frameBytesMax } from '../../core/limits.ts';
 import { LinkClosedError, type Lane, type Link } from '../../protocol/ports.ts';
 import { createAssembler, decodeFragment, fragmentsOfFrame, goodbyeFragment, lanes } from './fragments.ts';
 import type { Bytes } from '../../core/bytes.ts';
@@ -14,6 +14,8 @@ export interface FragmentTransport {
   /** Bytes of this lane that were sent and have not left yet. */
   buffered(lane: Lane): number;
   send(lane: Lane, fragment: Bytes): void;
+  /** True where a fragment's memory may be used again as soon as `send` returns. */
+  readonly copies?: boolean;
   /** Bytes of frames that were received on this lane so far; a transport may acknowledge them. */
   received?(lane: Lane, bytes: number): void;
   /** The far end has received so many bytes of this lane's frames, modulo 2^32. */
@@ -61,6 +63,7 @@ export function createFramedLink(transport: FragmentTransport, facts: LinkFacts)
   const assemblers = { control: createAssembler(), bulk: createAssembler() };
   const frameBytes = { control: 0, bulk: 0 };
   const counted = { sent: 0, received: 0 };
+  const scratch = transport.copies === true ? new Uint8Array(fragmentBytesMax) : undefined;
   const held: { readonly lane: Lane; readonly frame: Uint8Array }[] = [];
   let heldBytes = 0;
   let bufferedMost = 0;
@@ -162,7 +165,7 @@ export function createFramedLink(transport: FragmentTransport, facts: LinkFacts)
         return Promise.reject(new RangeError(`frame of ${frame.byteLength} bytes, the most is ${frameBytesMax}`));
       }
       return new Promise<void>((resolve, reject) => {
-        queues[lane].push({ fragments: fragmentsOfFrame(lane, frame), resolve, reject });
+        queues[lane].push({ fragments: fragmentsOfFrame(lane, frame, scratch), resolve, reject });
         pump(lane);
       });
     },

@@ -295,6 +295,8 @@ function createPeerTransport(
 ): LinkEnds {
   const channels: Record<Lane, RTCDataChannel> = { control: connection.dataChannel, bulk };
   const transport: FragmentTransport = {
+    // A data channel takes a copy of what it is given, in browsers and in Node.
+    copies: true,
     buffered: (lane) => channels[lane].bufferedAmount,
     send(lane, fragment) {
       if (channels[lane].readyState !== 'open') throw new Error('channel is not open');
