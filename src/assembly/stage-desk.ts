@@ -126,6 +126,8 @@ export function createStageDesk({ toHub, peers, changed }: StageDeskParts): Stag
   };
 
   const fromHub = (stage: Open, message: Message): boolean => {
+    // What was said of a lease before this one.
+    if ('attempt' in message && !isSame(stage.lease, message)) return true;
     switch (message.type) {
       case 'stage-wire':
         wire(stage, message);
@@ -189,9 +191,9 @@ export function createStageDesk({ toHub, peers, changed }: StageDeskParts): Stag
         },
       };
     },
-    close: ({ job, unit, attempt }) => {
+    close: (lease) => {
       const stage = open;
-      if (stage?.lease.job !== job || stage.lease.unit !== unit || stage.lease.attempt !== attempt) return;
+      if (stage === undefined || !isSame(stage.lease, lease)) return;
       for (const release of stage.releases) release();
       open = undefined;
       changed();
@@ -217,3 +219,5 @@ export function createStageDesk({ toHub, peers, changed }: StageDeskParts): Stag
     },
   };
 }
+
+const isSame = (a: LeaseKey, b: LeaseKey): boolean => a.job === b.job && a.unit === b.unit && a.attempt === b.attempt;

@@ -170,6 +170,11 @@ function tell(
   plan: ServePlan,
   say: (outputs: readonly StageOutput[]) => void,
 ): void {
+  if (word.type === 'tokens') {
+    // Neighbours are strangers: the hub would not take these either.
+    const tokens = word.tokens.filter(({ token }) => token < plan.model.vocabulary);
+    return say(machine.receive({ ...word, tokens }));
+  }
   if (word.type !== 'rows') return say(machine.receive(word));
   const { rows, bytes } = word;
   const values = decodeActivations(plan.activations, bytes, rows.length, plan.model.width);

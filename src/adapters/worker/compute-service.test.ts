@@ -175,6 +175,24 @@ describe('the compute service', () => {
     ]);
   });
 
+  test('a stage whose device was lost is not run again: nobody would tell it again what it had heard', async () => {
+    let runs = 0;
+    const own = world(false, {
+      shader: async () => ({
+        run: async () => {
+          runs++;
+          own.losses.at(-1)?.();
+          throw new Error('the stage’s device failed');
+        },
+        close: () => undefined,
+      }),
+    });
+    await own.service.open(host, {});
+    const stage = { pipeline: 0, stage: 0, stages: 2, firstLayer: 0, layers: 1 };
+    await expect(own.service.runUnit({ ...own.unit('a', 1), stage })).rejects.toThrow('the stage’s device failed');
+    expect(runs).toBe(1);
+  });
+
   test('runs a unit again whose device was lost, from what its program had kept after the unit before', async () => {
     const told: string[] = [];
     let losses = 1;

@@ -159,7 +159,8 @@ export function createComputeService({ openDevice, programs, clock, lie }: Servi
         keeper.finished();
         return options.lie === true && lie !== undefined ? lie(result) : result;
       } catch (error) {
-        if (signal.aborted || !keeper.mayRunAgain(device, error)) throw error;
+        // Nobody would tell a stage again what it heard before its device was lost: another volunteer takes it over.
+        if (signal.aborted || unit.stage !== undefined || !keeper.mayRunAgain(device, error)) throw error;
         warn(`unit ${unit.unit} runs again, as the GPU device was lost under it`);
       }
     }
