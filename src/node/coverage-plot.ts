@@ -53,7 +53,7 @@ export function plotCoverage(summary: Plotted): string {
     legend: {
       left: 16,
       top: 60,
-      itemGap: 20,
+      itemGap: 14,
       itemWidth: 18,
       itemHeight: 8,
       textStyle: { color: colors.text },
@@ -123,7 +123,7 @@ export function plotCoverage(summary: Plotted): string {
               symbolSize: 9,
               data: thinking.map(({ tokens, accuracy, budget }) => ({
                 value: [tokens, percent(accuracy)],
-                label: { show: true, formatter: String(budget), position: 'right', color: colors.thinking },
+                label: { show: true, formatter: String(budget), position: 'left', distance: 8, color: colors.thinking },
               })),
             },
           ]),
