@@ -41,6 +41,25 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('a stage', { timeout: 
     expect(await sharingThatShows(opened.device)).toEqual([]);
   });
 
+  test('another beginning gives other bits, so that the comparisons above can fail', async () => {
+    await withStage(opened.device, async (stage) => {
+      const prompt = tokensOf(20, 1);
+      const logitsBehind = async (sequence: number, beginning: readonly number[]): Promise<Float32Array> => {
+        stage.open(sequence, 20);
+        await prefill(stage, sequence, beginning);
+        stage.open(sequence + 1, 20, { of: sequence, tokens: 13 });
+        await prefill(stage, sequence + 1, prompt, { from: 13 });
+        return stage.readLogits();
+      };
+      const own = await logitsBehind(0, prompt);
+      const other = await logitsBehind(
+        2,
+        prompt.map((token, position) => (position === 4 ? token + 1 : token) % 37),
+      );
+      expect(other).not.toEqual(own);
+    });
+  });
+
   test.each([[[1, 2]], [[1, 1, 1]]])('gives equal bits whole and in stages of %j layers', async (layers) => {
     expect(await stagesThatDiffer(opened.device, layers)).toEqual([]);
   });
