@@ -6,6 +6,7 @@
 import { headWidth, keyValueWidth, llamaLayout } from '../models/llama-parameters.ts';
 import { pageTokensDefault } from '../models/stage.ts';
 import type { ServePlan } from '../protocol/manifest.ts';
+import type { Member } from './pool.ts';
 
 export interface Place {
   /** The job's unit. */
@@ -64,6 +65,11 @@ export interface Capacity {
   readonly bytes: number | undefined;
   readonly bytesPerSecond: number | undefined;
 }
+
+export const capacityOf = ({ device }: Pick<Member, 'device'>): Capacity => ({
+  bytes: device?.memoryBytesMax,
+  bytesPerSecond: device?.copyBytesPerSecond,
+});
 
 export interface LayerRun {
   readonly firstLayer: number;

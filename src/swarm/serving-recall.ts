@@ -32,12 +32,12 @@ export class Recall {
   constructor(order: readonly Place[], port: RecallPort) {
     this.order = order;
     this.port = port;
-    for (const place of order) this.stages.set(keyOf(place), [...this.stageOf(place), place]);
+    for (const place of order) this.stages.set(stageKey(place), [...this.stageOf(place), place]);
   }
 
   /** All places of this one's stage, itself among them. */
   stageOf(place: Place): readonly Place[] {
-    return this.stages.get(keyOf(place)) ?? [];
+    return this.stages.get(stageKey(place)) ?? [];
   }
 
   /** One volunteer to move, if somebody should: each move leaves fewer stages empty, or an earlier pipeline fuller. */
@@ -62,4 +62,4 @@ export class Recall {
   }
 }
 
-const keyOf = ({ pipeline, stage }: Place): string => `${pipeline}/${stage}`;
+export const stageKey = ({ pipeline, stage }: Place): string => `${pipeline}/${stage}`;

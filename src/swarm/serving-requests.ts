@@ -250,6 +250,12 @@ const keyOf = (from: PeerId, id: string): string => `${from}/${id}`;
 
 const newAnswer = ({ ask }: Request): MessageOf<'answer'> => ({ type: 'answer', id: ask.id, tokens: [], finished: [] });
 
+/** Rows that these groups have or will have next. */
+export const rowsOf = (groups: readonly Group[]): number =>
+  groups.reduce((sum, { promptTokens, samples }) => {
+    return [...samples.values()].reduce((rows, { tokens }) => rows + tokens.length, sum + promptTokens.length);
+  }, 0);
+
 /** Bytes of a token and of a sample in a header, and what a message may have of them. */
 const tokenBytes = 7;
 const sampleBytes = 64;

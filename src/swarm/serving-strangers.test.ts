@@ -81,6 +81,48 @@ describe('strangers', () => {
   });
 });
 
+describe('a pipeline that brings nothing', () => {
+  test('because words between its stages were lost goes on once they are asked for again', () => {
+    const world = worldOf({ stages: 3 });
+    const middle = world.holderOf(1);
+    if (middle === undefined) throw new Error('nobody sits');
+    let isDeaf = true;
+    middle.lie = (message, values) => {
+      if (isDeaf && message.type === 'stage-rows') return undefined;
+      return values === undefined ? { message } : { message, values };
+    };
+    const asked = world.ask('f0');
+    world.settle(2);
+    isDeaf = false;
+    world.settle(2);
+    expect(asked.answered).toBeUndefined();
+    world.settle(12);
+    expectAnswered(world, asked);
+    expect(world.holderOf(1)).toBe(middle);
+  });
+
+  test.each([0, 1, 2])('because of what stage %i keeps to itself is mended by its spare', (stage) => {
+    const world = worldOf({ stages: 3, spares: 1 });
+    const mute = world.holderOf(stage);
+    if (mute === undefined) throw new Error('nobody sits');
+    mute.lie = (message) =>
+      message.type === 'stage-rows' || message.type === 'stage-tokens' ? undefined : { message };
+    const asked = world.ask('f0');
+    world.settle(30);
+    expect(asked.answered).toBeUndefined();
+    world.settle(300);
+    expectAnswered(world, asked);
+    expect(world.state().serving?.up).toBe(1);
+  });
+
+  test('or has nothing to do, loses nobody', () => {
+    const world = worldOf({ stages: 2, spares: 1 });
+    const before = world.placed().map(({ stage }) => stage?.lease.attempt);
+    world.settle(300);
+    expect(world.placed().map(({ stage }) => stage?.lease.attempt)).toEqual(before);
+  });
+});
+
 describe('credit', () => {
   test('is paid by the tokens that went through a place’s layers, each time that it was held', () => {
     const world = worldOf({ stages: 2 });

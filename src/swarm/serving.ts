@@ -27,21 +27,24 @@ import {
 import type { EndReason } from './attempts.ts';
 import { structuredCopy, type Member } from './pool.ts';
 import {
+  capacityOf,
   needsOf,
   orderOfPlaces,
   placesOfPlan,
   splitLayers,
   stageBytes,
-  type Capacity,
   type LayerRun,
   type Place,
   type StageNeeds,
 } from './serving-places.ts';
-import { Recall } from './serving-recall.ts';
-import { inHeaders, ServingRequests, type Group } from './serving-requests.ts';
+import { Recall, stageKey } from './serving-recall.ts';
+import { inHeaders, rowsOf, ServingRequests, type Group } from './serving-requests.ts';
+import { Stalls } from './serving-stalls.ts';
 
 /** A holder that says nothing for this long has lost its place; its link usually tells sooner. */
 const silenceMsMax = 30_000;
+/** Whoever was replaced because nothing came of their pipeline gets no place for this long. */
+const replacedMs = 60_000;
 /** Tokens through the whole model that earn one price. */
 const tokensPerPrice = 1000;
 
@@ -71,6 +74,8 @@ export class ServingCoordinator extends Coordinator {
   /** Accounts that failed at a place since tokens last came through it. */
   private readonly failures = new Map<Place, Set<AccountId>>();
   private readonly recall: Recall;
+  private readonly stalls = new Stalls();
+  private replaced = 0;
 
   constructor(job: Coordinator['job'], context: JobContext, record: JobRecord, manifest: ManifestOf<'serve'>) {
     super(job, context, manifest);
@@ -171,6 +176,20 @@ export class ServingCoordinator extends Coordinator {
     }
   }
 
+  private mendStall(pipeline: number, now: number): void {
+    const groups = this.isUp(pipeline) ? this.requests.groupsOf(pipeline) : [];
+    const remedy = this.stalls.look(pipeline, rowsOf(groups), now);
+    const active = remedy === undefined ? [] : this.activeOf(pipeline);
+    if (remedy === 'ask') for (const place of active) this.wire(place);
+    const place = active[this.replaced % active.length];
+    const holder = place === undefined ? undefined : this.holders.get(place);
+    if (remedy !== 'replace' || holder === undefined) return;
+    this.replaced++;
+    holder.member.backoffUntil = now + replacedMs;
+    this.revoke([holder.lease]);
+    this.end(holder.lease, 'expired', now);
+  }
+
   /** Calls somebody who stands by elsewhere to a stage that nobody has. */
   private callSpare(now: number): void {
     const move = this.recall.next(now);
@@ -221,6 +240,7 @@ export class ServingCoordinator extends Coordinator {
   tick(now: number): void {
     if (!this.isActive) return;
     this.callSpare(now);
+    for (const pipeline of this.pipelines()) this.mendStall(pipeline, now);
     this.dealToAll();
   }
 
@@ -273,11 +293,11 @@ export class ServingCoordinator extends Coordinator {
   /** A place's volunteer earns by the tokens that went through its layers. */
   private payFor(place: Place, { member, lease, tokens }: Holder): void {
     const { price, serve } = this.serveManifest;
-    const { unit } = place;
     const share = (this.stageOf(place)?.layers ?? 0) / serve.model.layers;
     const credit = (price * tokens * share) / tokensPerPrice;
     const { account } = member;
-    if (credit > 0) this.context.credit({ account, job: this.job, unit, attempt: lease.attempt, credit, tokens });
+    if (credit > 0)
+      this.context.credit({ account, job: this.job, unit: place.unit, attempt: lease.attempt, credit, tokens });
   }
 
   // Who is told what
@@ -285,6 +305,7 @@ export class ServingCoordinator extends Coordinator {
   /** From here on this place computes its stage. */
   private activate(place: Place): void {
     this.active.set(stageKey(place), place);
+    this.stalls.moved(place.pipeline);
     this.wire(place);
     this.wireNeighbours(place);
     // Before its pipeline was up nothing ran on it; now this stage takes over all that runs.
@@ -358,14 +379,14 @@ export class ServingCoordinator extends Coordinator {
   takeTokens(member: Member, message: MessageOf<'stage-tokens'>): void {
     const place = this.placeOf(member, message);
     if (place === undefined || place.stage !== 0 || this.active.get(stageKey(place)) !== place) return;
-    const { pipeline } = place;
-    const taken = this.requests.take(pipeline, message.tokens);
-    if (taken > 0) this.worked(pipeline, taken);
-    this.dealRequests(pipeline);
+    const taken = this.requests.take(place.pipeline, message.tokens);
+    if (taken > 0) this.worked(place.pipeline, taken);
+    this.dealRequests(place.pipeline);
   }
 
   /** So many tokens that were asked for went through this pipeline. */
   private worked(pipeline: number, tokens: number): void {
+    this.stalls.moved(pipeline);
     for (const place of this.activeOf(pipeline)) {
       this.failures.delete(place);
       const holder = this.holders.get(place);
@@ -477,10 +498,3 @@ export class ServingCoordinator extends Coordinator {
   initialised(): void {}
   compared(): void {}
 }
-
-const stageKey = ({ pipeline, stage }: Place): string => `${pipeline}/${stage}`;
-
-const capacityOf = ({ device }: Member): Capacity => ({
-  bytes: device?.memoryBytesMax,
-  bytesPerSecond: device?.copyBytesPerSecond,
-});
