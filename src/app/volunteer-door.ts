@@ -12,6 +12,8 @@ import { volunteerPage, type VolunteerPage } from './volunteer-page.ts';
 
 /** How often the page asks what is waiting, while nobody has started. */
 const askMs = 10_000;
+/** Small units change the view hundreds of times a second, which nobody sees; drawing it would take their time. */
+const drawMs = 50;
 /** Speed, bars and the unit that just ended change with time alone. */
 const redrawMs = 1_000;
 
@@ -34,7 +36,7 @@ export async function openVolunteerDoor(root: HTMLElement): Promise<void> {
     peers: peers.allowed,
     changed: (view) => {
       memory.remember(view, performance.now());
-      show();
+      showSoon();
     },
     outdated: () => location.reload(),
   });
@@ -47,6 +49,15 @@ export async function openVolunteerDoor(root: HTMLElement): Promise<void> {
       root.querySelector<HTMLElement>('button.primary')?.focus();
       void volunteer.stop().then(ask);
     },
+  };
+  let isDue = false;
+  const showSoon = (): void => {
+    if (isDue) return;
+    isDue = true;
+    setTimeout(() => {
+      isDue = false;
+      show();
+    }, drawMs);
   };
   const show = (): void => {
     const view = volunteer.view();
