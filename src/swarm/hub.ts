@@ -317,7 +317,8 @@ class Hub implements HubMachine {
     const serving = this.serving(message.job);
     if (serving?.isActive === true && !this.draining) return serving.ask(member, message);
     const reason = this.draining ? 'the hub is shutting down' : `the hub offers no model of job ${message.job}`;
-    this.send(member, { type: 'ask-refused', id: message.id, kind: 'unknown-model', reason });
+    const kind = this.draining ? 'failed' : 'unknown-model';
+    this.send(member, { type: 'ask-refused', id: message.id, kind, reason });
   }
 
   private serving(job: JobId): ServingCoordinator | undefined {

@@ -320,6 +320,17 @@ describe('requests', () => {
     });
   });
 
+  test('under way when the hub shuts down are answered, new ones are told that it does', () => {
+    const world = worldOf({ stages: 2 });
+    const asked = world.ask('f0', { maxTokens: 20 });
+    world.steps(40);
+    world.hub.input({ type: 'shutdown' });
+    const late = world.ask('f0');
+    world.settle();
+    expectAnswered(world, asked);
+    expect(late.refused).toMatchObject({ kind: 'failed', reason: expect.stringContaining('shutting down') as string });
+  });
+
   test('of an account whose volunteer is excluded go on', () => {
     const world = worldOf({ stages: 1, sequences: 2 });
     const asked = world.ask('f0', { maxTokens: 50 });
