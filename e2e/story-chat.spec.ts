@@ -50,6 +50,7 @@ test('a text begun in the page goes on in another tab as llama2.c would, and sto
   await page.getByRole('textbox', { name: 'The beginning' }).fill(' The cat');
   await page.keyboard.press('Enter');
   const second = page.locator('[data-role="assistant"]').nth(1);
+  await expect(page.getByRole('textbox', { name: 'The beginning' })).toHaveValue('');
   await expect(second.locator('[data-tokens]')).not.toHaveAttribute('data-tokens', '0', patience);
   await picture('chat-answering');
   await page.getByRole('button', { name: 'Stop' }).click();

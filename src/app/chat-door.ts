@@ -142,12 +142,20 @@ export async function openChatDoor(root: HTMLElement): Promise<void> {
     return expectInput(encodeChat(text, messages));
   };
 
+  /** The button that was pressed goes away. */
+  const focusDraft = (): void => root.querySelector('textarea')?.focus();
   const actions: ChatActions = {
     choose,
     change: show,
     send: () => void send(),
-    stop: () => asking?.abort(new Error('stopped')),
-    clear: () => show({ said: [], problem: undefined }),
+    stop: () => {
+      asking?.abort(new Error('stopped'));
+      focusDraft();
+    },
+    clear: () => {
+      show({ said: [], problem: undefined });
+      focusDraft();
+    },
   };
 
   draw();

@@ -5,6 +5,7 @@
  */
 
 import { html, nothing, type TemplateResult } from 'lit';
+import { live } from 'lit/directives/live.js';
 import type { ServedModel } from '../assembly/answering.ts';
 import type { ComputedBy } from '../protocol/serving-messages.ts';
 import { countText, notice, pageFooter, pageHeader, plural, shortKey, type HubState } from './page-parts.ts';
@@ -221,7 +222,7 @@ function writing(state: ChatState, actions: ChatActions): TemplateResult {
         <textarea
           name="draft"
           rows="3"
-          .value=${state.draft}
+          .value=${live(state.draft)}
           @input=${(event: Event) => actions.change({ draft: valueOf(event) })}
           @keydown=${press}
         ></textarea>
