@@ -8,6 +8,7 @@ import { viewBytes } from '../../src/core/bytes.ts';
 import { createRandom } from '../../src/core/prng.ts';
 import { expectInput } from '../../src/core/result.ts';
 import type { Device } from '../../src/kernels/device.ts';
+import { safeVariant, variantsFor, type Choices } from '../../src/kernels/variants.ts';
 import { initialParameters, llamaLayout } from '../../src/models/llama-parameters.ts';
 import { logitsTruth } from '../../src/models/llama-truth.ts';
 import { openNetworkWeights, wholeNetwork, type NetworkWeights } from '../../src/models/network-weights.ts';
@@ -114,10 +115,10 @@ async function feed(stage: Stage, sequence: number, position: number, tokens: re
 const bitsOf = (values: Float32Array<ArrayBuffer>): string => new Uint32Array(values.buffer).join();
 
 /** In which slices of a prompt the logits after it, or after tokens that follow, have other bits than in one piece. */
-export async function slicesThatDiffer(device: Device): Promise<string[]> {
+export async function slicesThatDiffer(device: Device, choices: Choices = device.choices): Promise<string[]> {
   const prompt = tokensOf(45, 2);
   const next = tokensOf(3, 3);
-  return withStage(device, async (stage) => {
+  const check = async (stage: Stage): Promise<string[]> => {
     const logitsAfter = async (slice: number): Promise<string[]> => {
       stage.open(0, positionsMax);
       await prefill(stage, 0, prompt, { slice });
@@ -134,8 +135,14 @@ export async function slicesThatDiffer(device: Device): Promise<string[]> {
       });
     }
     return different;
-  });
+  };
+  return withStage(device, check, { choices });
 }
+
+/** Of each family the variant that stands last among those that run here: what a tuner might choose, and unlike the safe ones. */
+export const lastChoices = (device: Device): Choices => ({
+  variantOf: (family, bucket) => variantsFor(family, device, bucket).at(-1)?.name ?? safeVariant(family).name,
+});
 
 /** What differs between a sequence that computed its whole prompt and one that began with another's pages. */
 export async function sharingThatShows(device: Device): Promise<string[]> {

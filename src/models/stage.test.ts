@@ -6,6 +6,7 @@ import { MemoryError } from '../kernels/device.ts';
 import { openNodeGpu } from '../node/open-gpu.ts';
 import {
   differenceFromTruth,
+  lastChoices,
   openWeights,
   prefill,
   sharingThatShows,
@@ -19,7 +20,7 @@ import {
 } from '../../e2e/pages/stage-checks.ts';
 import { createStage, NoPagesError, pagesThatFit } from './stage.ts';
 
-describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('a stage', { timeout: 120_000 }, () => {
+describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('a stage', { timeout: 300_000 }, () => {
   let opened: OpenedDevice;
   beforeAll(async () => {
     opened = await openDevice(await openNodeGpu());
@@ -35,6 +36,7 @@ describe.skipIf(process.env['TABSWARM_NODE_GPU'] !== '1')('a stage', { timeout: 
 
   test('gives equal bits however a prompt is cut into slices', async () => {
     expect(await slicesThatDiffer(opened.device)).toEqual([]);
+    expect(await slicesThatDiffer(opened.device, lastChoices(opened.device))).toEqual([]);
   });
 
   test('gives equal bits with its own prompt and with pages of another', async () => {
