@@ -84,9 +84,9 @@ test('a holder that lets us wait is asked no more after a while, and another is 
   told(plan, [[one, [0]]]);
   expect(plan.asks(0)).toEqual([{ digest: digest(0), from: one }]);
   told(plan, [[two, [0]]]);
-  expect(plan.asks(2_900)).toEqual([]);
-  expect(plan.asks(3_100)).toEqual([{ digest: digest(0), from: two }]);
-  expect(plan.answered(digest(0), one, 3_200), 'late, and still what we asked for').toBe(true);
+  expect(plan.asks(5_900)).toEqual([]);
+  expect(plan.asks(6_100)).toEqual([{ digest: digest(0), from: two }]);
+  expect(plan.answered(digest(0), one, 6_200), 'late, and still what we asked for').toBe(true);
 });
 
 test('a peer that is shunned is asked for nothing, and the hub hears of it', () => {

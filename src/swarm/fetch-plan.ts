@@ -20,7 +20,7 @@ const asksMax = 8;
 /** Of these from one peer: one arriving and one behind it. A peer that has not given anything right yet is asked for one. */
 const asksPerPeerMax = 2;
 /** A chunk that takes longer than this, and four times the slowest recent one, is asked elsewhere as well. */
-const patienceMsMin = 3_000;
+const patienceMsMin = 6_000;
 const tooksKept = 8;
 /** A peer that let us wait so often is shunned. */
 const strikesMax = 3;

@@ -57,26 +57,26 @@ test('two of those who wait hear at once of a new holder, and each is told once'
 
 test('a grant that is not used, not announced or whose volunteer is gone is given to the next', () => {
   seek(1, all.slice(0, 2), 0);
-  expect(seek(2, all.slice(0, 2), 2_900).origin).toEqual([]);
-  expect(seek(2, all.slice(0, 2), 3_100).origin).toEqual(all.slice(0, 2));
+  expect(seek(2, all.slice(0, 2), 7_900).origin).toEqual([]);
+  expect(seek(2, all.slice(0, 2), 8_100).origin).toEqual(all.slice(0, 2));
 
-  holders.given(peer(2), digest(0), 'asked', 3_100);
+  holders.given(peer(2), digest(0), 'asked', 8_100);
   expect(seek(3, [digest(0)], 60_000).origin, 'it waits in the hub’s own queue').toEqual([]);
   holders.given(peer(2), digest(0), 'sent', 60_000);
-  expect(seek(3, [digest(0)], 69_000).origin).toEqual([]);
-  expect(seek(3, [digest(0)], 71_000).origin).toEqual([digest(0)]);
+  expect(seek(3, [digest(0)], 79_000).origin).toEqual([]);
+  expect(seek(3, [digest(0)], 81_000).origin).toEqual([digest(0)]);
   holders.lost(peer(3));
-  expect(seek(4, [digest(0)], 71_000).origin).toEqual([digest(0)]);
+  expect(seek(4, [digest(0)], 81_000).origin).toEqual([digest(0)]);
 });
 
 test('who waits long for a holder takes the chunk from the hub, where that has little to do', () => {
   hold(1, [digest(0)]);
   expect(seek(2, [digest(0)], 0).origin).toEqual([]);
-  expect(seek(2, [digest(0)], 4_900).origin).toEqual([]);
-  expect(seek(2, [digest(0)], 5_100).origin).toEqual([digest(0)]);
-  seek(3, [digest(0)], 5_100);
-  seek(4, all.slice(1), 10_200);
-  expect(seek(3, [digest(0)], 10_300).origin, 'the hub sends to two others').toEqual([]);
+  expect(seek(2, [digest(0)], 9_900).origin).toEqual([]);
+  expect(seek(2, [digest(0)], 10_100).origin).toEqual([digest(0)]);
+  seek(3, [digest(0)], 10_100);
+  seek(4, all.slice(1), 20_200);
+  expect(seek(3, [digest(0)], 20_300).origin, 'the hub sends to two others').toEqual([]);
 });
 
 test('chunks that no job needs are neither remembered nor granted to one alone', () => {

@@ -22,11 +22,11 @@ const grantsMax = 8;
 /** Where many seek, each still has one chunk arriving and one behind it. */
 const grantsMin = 2;
 /** A grant that was not used by then is somebody else's. */
-const grantMs = 3_000;
+const grantMs = 8_000;
 /** A chunk that was sent should have been announced by then. */
-const announceMs = 10_000;
+const announceMs = 20_000;
 /** A seeker whose holders have not given it a chunk for so long takes it from the hub, where that has little to do. */
-const patienceMs = 5_000;
+const patienceMs = 10_000;
 const idleOriginSends = 2;
 /** Volunteers that asked within this time count as seeking. */
 const seekingMs = 2_000;
