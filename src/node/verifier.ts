@@ -22,20 +22,23 @@ export interface Verifier {
 }
 
 export interface VerifierOptions {
-  /** For each text, and for loading the module. */
+  /** For each text. */
   readonly msMax?: number;
+  /** For loading the module, which on a busy machine takes a while. */
+  readonly loadMsMax?: number;
   /** What begins error lines. */
   readonly where?: string;
 }
 
 const memoryMiB = 256;
 const msMaxDefault = 5000;
+const loadMsMaxDefault = 30_000;
 
 type Said = { readonly ready: true } | { readonly problem: string } | { readonly score: Score };
 
 /** Loads the module; an `InputError` says what is wrong with it. */
 export async function openVerifier(path: string, options: VerifierOptions = {}): Promise<Verifier> {
-  const { msMax = msMaxDefault, where = `--verifier ${path}` } = options;
+  const { msMax = msMaxDefault, loadMsMax = loadMsMaxDefault, where = `--verifier ${path}` } = options;
   if (!existsSync(path)) throw new InputError(`${where}: no such file`);
   const worker = new Worker(threadFile(), {
     workerData: { url: pathToFileURL(resolve(path)).href },
@@ -45,15 +48,15 @@ export async function openVerifier(path: string, options: VerifierOptions = {}):
     stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: memoryMiB },
   });
-  const ask = createAsker(worker, msMax);
-  const loaded = await ask().catch((error: Error) => ({ problem: error.message }));
+  const ask = createAsker(worker);
+  const loaded = await ask(loadMsMax).catch((error: Error) => ({ problem: error.message }));
   if (!('ready' in loaded)) {
     await worker.terminate();
     throw new InputError(`${where}: ${'problem' in loaded ? loaded.problem : 'said something before it was asked'}`);
   }
   let turn: Promise<unknown> = Promise.resolve();
   const score = async (problem: object, text: string): Promise<Score> => {
-    const said = await ask({ problem, text }).catch((error: Error) => ({ problem: error.message }));
+    const said = await ask(msMax, { problem, text }).catch((error: Error) => ({ problem: error.message }));
     if ('score' in said) return said.score;
     const what = 'problem' in said ? said.problem : 'said that it is ready, twice';
     throw new WorkFailedError(`${where}: ${what}, for the text ${shortened(text)}`);
@@ -69,7 +72,7 @@ export async function openVerifier(path: string, options: VerifierOptions = {}):
 }
 
 /** One question at a time: what the thread says next, or why it will say nothing any more. */
-function createAsker(worker: Worker, msMax: number): (question?: object) => Promise<Said> {
+function createAsker(worker: Worker): (msMax: number, question?: object) => Promise<Said> {
   let ended: Error | undefined;
   let settle: { readonly said: (said: Said) => void; readonly failed: (error: Error) => void } | undefined;
   const end = (reason: string): void => {
@@ -81,7 +84,7 @@ function createAsker(worker: Worker, msMax: number): (question?: object) => Prom
   worker.on('exit', () => end('its thread ended'));
   // Whoever closes the command does not wait for a thread that waits for questions.
   worker.unref();
-  return (question) =>
+  return (msMax, question) =>
     new Promise<Said>((resolve, reject) => {
       if (ended !== undefined) return reject(ended);
       const timer = setTimeout(() => {
