@@ -66,12 +66,12 @@ test.each(kernels.map((kernel) => [kernel.name, kernel] as const))(
     expect(wgsl).toContain('@group(0) @binding(0) var<uniform> args: Arguments;');
     const storage = [...wgsl.matchAll(/@group\(0\) @binding\((\d+)\) var<storage, (\w+)> (\w+): array<([\w<>]+)>;/g)];
     expect(
-      storage.map(([, binding, access, name, holds]) => [
-        Number(binding),
-        access,
-        name,
-        scalarOf(aliased(wgsl, holds)),
-      ]),
+      storage
+        .map(
+          ([, binding, access, name, holds]) =>
+            [Number(binding), access, name, scalarOf(aliased(wgsl, holds))] as const,
+        )
+        .toSorted(([a], [b]) => a - b),
     ).toEqual(
       kernel.tensors.map(({ name, access, holds }, index) => [
         index + 1,
