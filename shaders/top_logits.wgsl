@@ -20,18 +20,6 @@ struct Arguments {
 @group(0) @binding(3) var<storage, read_write> tokens: array<u32>;
 @group(0) @binding(4) var<storage, read_write> log_probabilities: array<f32>;
 
-// An unsigned number that orders as the float does; both zeros are equal, and what is no number comes last.
-fn order_key(value: f32) -> u32 {
-  var bits = bitcast<u32>(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) {
-    return 0u;
-  }
-  if (bits == 0x80000000u) {
-    bits = 0u;
-  }
-  return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
-}
-
 var<workgroup> keys: array<u32, workgroup_size>;
 var<workgroup> found: array<u32, workgroup_size>;
 var<workgroup> sums: array<f32, workgroup_size>;

@@ -45,10 +45,17 @@ export const sampleKernelOf = <K>(kernels: ReadonlyMap<string, K>, width: number
   return present(kernels.get(variant), `sampling has no variant '${variant}'`);
 };
 
-const largest = bySampleVariant({ shader: 'argmax', tensors: ['values', '>indices:u32'], numbers: ['rows', 'width'] });
+const parts = ['order_key'];
+const largest = bySampleVariant({
+  shader: 'argmax',
+  parts,
+  tensors: ['values', '>indices:u32'],
+  numbers: ['rows', 'width'],
+});
 
 const declaration = {
   shader: 'sample',
+  parts,
   tensors: ['logits', 'wishes:u32', '>tokens:u32', '>log_probabilities'] as const,
   numbers: ['rows', 'vocabulary', 'advance'] as const,
 };

@@ -15,6 +15,7 @@ import type { Choices } from './variants.ts';
 
 const top = bySampleVariant({
   shader: 'top_logits',
+  parts: ['order_key'],
   tensors: ['logits', 'logits_rows:u32', '>tokens:u32', '>log_probabilities'],
   numbers: ['rows', 'vocabulary', 'count', 'logits_rows_stride'],
 });
