@@ -6,7 +6,6 @@
  * `network-weights.ts`.
  */
 
-import { present } from '../core/assert.ts';
 import { alignUp } from '../core/bytes.ts';
 import { createRandom } from '../core/prng.ts';
 import type { ModelConfig } from '../protocol/manifest.ts';
@@ -117,13 +116,6 @@ export function llamaLayout(config: ModelConfig): LlamaLayout {
 /** One tensor of a flat vector, without a copy. */
 export const tensorOf = <Vector extends Float32Array | Float64Array>(vector: Vector, tensor: ParameterTensor): Vector =>
   vector.subarray(tensor.offset, tensor.offset + tensor.elements) as Vector;
-
-/** The tensor with this name; asking for one that the network lacks is a mistake of ours. */
-export const tensorNamed = (layout: LlamaLayout, name: string): ParameterTensor =>
-  present(
-    layout.tensors.find((tensor) => tensor.name === name),
-    `no tensor ${name}`,
-  );
 
 /**
  * Starting parameters: gains one, biases zero, weights normal with deviation 0.02, and the two projections into the residual stream

@@ -83,7 +83,6 @@ export const shaderJobFileSchema = v.strictObject({ ...shaderFields, units: unit
 export type ShaderJobFile = v.InferOutput<typeof shaderJobFileSchema>;
 /** The same with typed arrays allowed where values stand, and defaults left out: what the SDK's `submit` takes. */
 export type ShaderJobInput = v.InferInput<typeof shaderJobFileSchema>;
-export type JobBuffer = ShaderJobFile['buffers'][number];
 
 const { reduce: _noReduceInReduce, ...reduceFields } = shaderFields;
 /** A file named by `reduce`: a shader job without `units` (they are the groups of outputs) and with one `each` buffer. */

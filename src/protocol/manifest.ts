@@ -3,7 +3,7 @@
  * limits and price; the job's id is the SHA-256 of its exact bytes, so nobody can change it on the way.
  */
 
-import { parseJson, v, accountId, digest, finite, fraction, positive, shortText, whole } from '../core/schema.ts';
+import { parseJson, v, accountId, finite, fraction, positive, shortText, whole } from '../core/schema.ts';
 import { fromUtf8, utf8, type Bytes } from '../core/bytes.ts';
 import {
   chunkBytesMax,
@@ -318,5 +318,3 @@ export function resultLayout(
     .toSorted((a, b) => a.binding - b.binding)
     .map(({ type, count: elements }) => ({ type, count: elements }));
 }
-
-export const manifestDigestSchema = digest;
